@@ -1,0 +1,67 @@
+# Two commands: `make run` and `make test`. Everything else is a part of them or a report.
+# Nothing here needs root; a machine needs Python >= 3.11, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The tools of a checkout must not be shadowed by a parent environment.
+unexport PYTHONPATH VIRTUAL_ENV
+
+.PHONY: run test lint types arch unit e2e docs bench eval proto reference clean
+
+# --without-pip: Debian's python3 has venv but not ensurepip unless python3-venv is installed;
+# the system's pip installs into the new environment just as well.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --constraint constraints.txt pip
+
+$(VENV)/.run: pyproject.toml constraints.txt pipeline/__init__.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/dragoman run
+
+test: lint types arch unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+arch: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+# Two workers on two cores; tests are isolated by free ports and temporary directories.
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+e2e: $(VENV)/.dev
+	$(BIN)/python -m pytest -m e2e
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m pytest -m docs
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+eval: $(VENV)/.dev
+	$(BIN)/python -m bench.evaluate
+
+# Regenerates the wire module; a test fails when the committed files differ.
+proto: $(VENV)/.dev
+	$(BIN)/python -m grpc_tools.protoc -Ipipeline/wire --python_out=pipeline/wire --pyi_out=pipeline/wire pipeline/wire/ext_proc.proto
+
+# Regenerates docs/reference; a test fails when the committed pages differ.
+reference: $(VENV)/.dev
+	$(BIN)/dragoman docs docs/reference
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

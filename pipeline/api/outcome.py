@@ -1,0 +1,48 @@
+"""What became of an exchange, for `on_complete`, `explain`, the log and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Ending = Literal["completed", "replied", "refused", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One hook of one plugin instance, as it went.
+
+    Args:
+        instance: the plugin instance's name.
+        hook: the hook's name.
+        decision: `continue`, `rewrite`, `reply`, `refuse`, or `error`.
+        reason: the decision's reason, or the kind of error.
+        duration_s: how long the hook took.
+        applied: False in shadow mode, or when an error was let through (`on_error: open`).
+    """
+
+    instance: str
+    hook: str
+    decision: Literal["continue", "rewrite", "reply", "refuse", "error"]
+    reason: str
+    duration_s: float
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an exchange ended.
+
+    Args:
+        ending: `completed` when a provider's answer went through whole.
+        status: the HTTP status that the client got, 0 if none.
+        steps: every hook that ran, in order; events of a stream are summed per instance.
+        duration_s: from the first header to the end.
+        overhead_s: the part of it spent in the host and its plugins.
+    """
+
+    ending: Ending
+    status: int
+    steps: tuple[Step, ...]
+    duration_s: float
+    overhead_s: float

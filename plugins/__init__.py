@@ -1,0 +1,1 @@
+"""The plugins that ship with Dragoman; each uses only what a third-party plugin could use."""
