@@ -1,0 +1,1 @@
+"""The one YAML: its schema, and loading it with every error at its line."""

@@ -1,0 +1,86 @@
+"""Loading a config: the schema's checks, and those that relate one key to another."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.config.schema import Config
+from pipeline.config.source import Key, Source, read_source
+from pipeline.errors import ConfigError, Problem
+
+
+def load_config(path: Path, environment: Mapping[str, str]) -> tuple[Config, Source]:
+    """Load a config file.
+
+    Args:
+        path: the YAML file.
+        environment: what `${VAR}` is replaced from.
+
+    Raises:
+        ConfigError: with every problem found, each with file, line and key.
+    """
+    source = read_source(path, environment)
+    return check_config(source), source
+
+
+def check_config(source: Source) -> Config:
+    """Validate a parsed config; see `load_config`."""
+    try:
+        config = Config.model_validate(source.values)
+    except ValidationError as error:
+        raise ConfigError(*problems_of(error, source, ())) from None
+    problems = list(_relations(config, source))
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def problems_of(error: ValidationError, source: Source, prefix: Key) -> Iterator[Problem]:
+    """Turn a pydantic error into problems at their lines.
+
+    Args:
+        error: what pydantic found.
+        source: the document, for the lines.
+        prefix: key of the part that was validated.
+    """
+    # hide_input: an option's value may be a secret.
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        key = (*prefix, *(step for step in item["loc"] if step != "[key]"))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "there is no such option"
+        elif item["type"] == "missing":
+            message = "this key is required"
+        yield source.problem(key, message)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` for the most similar known word, or an empty string."""
+    close = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _relations(config: Config, source: Source) -> Iterator[Problem]:
+    names: set[str] = set()
+    for index, route in enumerate(config.routes):
+        at: Key = ("routes", index)
+        if route.name in names:
+            yield source.problem((*at, "name"), f"two routes are named {route.name!r}")
+        names.add(route.name)
+        for kind, given, known in (
+            ("plugins", route.plugins, config.plugins),
+            ("backends", route.backends, config.backends),
+        ):
+            for i, name in enumerate(given):
+                if name not in known:
+                    hint = nearest(name, known)
+                    message = f"there is no {name!r} under `{kind}`{hint}"
+                    yield source.problem((*at, kind, i), message)
+                if name in given[:i]:
+                    yield source.problem((*at, kind, i), f"{name!r} is in this list twice")
+    if not config.routes:
+        yield source.problem(("routes",), "at least one route is needed")

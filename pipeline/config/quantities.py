@@ -1,0 +1,98 @@
+"""Quantities in the config: durations and sizes with their units, secrets, socket addresses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)\Z")
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})\Z")
+_MAX_PORT = 65535
+
+
+def parse_duration_s(value: Any) -> float:
+    """Read `250ms`, `1.5s`, `5m`, `1h` or `1d` as seconds.
+
+    Raises:
+        ValueError: no such form.
+    """
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration has a number and a unit: 250ms, 1.5s, 5m, 1h or 1d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size_bytes(value: Any) -> int:
+    """Read `512KiB`, `8MiB` or `100B` as bytes.
+
+    Raises:
+        ValueError: no such form.
+    """
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a size has a number and a unit: 100B, 512KiB, 8MiB, 1GB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` (IPv6 in brackets) into its parts.
+
+    Raises:
+        ValueError: no such form, or a port over 65535.
+    """
+    match = _ADDRESS.match(address)
+    if match is None or int(match[2]) > _MAX_PORT:
+        raise ValueError("an address is HOST:PORT, for instance 127.0.0.1:10000")
+    return match[1].strip("[]"), int(match[2])
+
+
+def _address(value: str) -> str:
+    split_address(value)
+    return value
+
+
+def _grpc_address(value: str) -> str:
+    if value.startswith("unix:") and len(value) > len("unix:"):
+        return value
+    return _address(value)
+
+
+def _secret(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("file:"):
+        path = Path(value.removeprefix("file:"))
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise ValueError(f"cannot read the secret file {path}: {reason}") from error
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern.replace(r"\Z", "$")}),
+]
+"""Seconds; written with a unit."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size_bytes),
+    WithJsonSchema({"type": "string", "pattern": _SIZE.pattern.replace(r"\Z", "$")}),
+]
+"""Bytes; written with a unit."""
+
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+"""Text that no repr, log or dump shows; `file:/path` reads it from a file."""
+
+Address = Annotated[str, AfterValidator(_address)]
+"""`host:port`."""
+
+GrpcAddress = Annotated[str, AfterValidator(_grpc_address)]
+"""`host:port` or `unix:/path`."""

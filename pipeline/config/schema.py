@@ -1,0 +1,225 @@
+"""The schema of the config: every key with its description, unit and default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
+
+_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+Name = Annotated[str, Field(pattern=_NAME)]
+HeaderName = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("a URL starts with http:// or https:// and names a host")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("a base URL has no query, fragment or user")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerConfig(_Section):
+    """The ext_proc server, and the HTTP server for health and metrics."""
+
+    address: GrpcAddress = Field(
+        "unix:.dragoman/ext_proc.sock",
+        description="Where Envoy reaches the host: `unix:/path` or `host:port`.",
+    )
+    admin: Address = Field(
+        "127.0.0.1:9902",
+        description="Where `/metrics`, `/health/live` and `/health/ready` are served.",
+    )
+    drain: Duration = Field(
+        2.0, description="How long exchanges in flight may take to end after SIGTERM (duration)."
+    )
+
+
+class EnvoyConfig(_Section):
+    """Envoy's side, as `dragoman envoy` prints it and `dragoman run` starts it."""
+
+    listen: Address = Field("127.0.0.1:10000", description="Where clients reach Envoy.")
+    admin: Address = Field("127.0.0.1:9901", description="Envoy's admin endpoint.")
+    body_limit: Size = Field(
+        32 * 2**20, description="Largest request or response body that Envoy buffers (size)."
+    )
+    slack: Duration = Field(
+        0.05, description="Added to a chain's budget to give Envoy's message timeout (duration)."
+    )
+    concurrency: int = Field(
+        0, ge=0, description="Envoy's worker threads in `dragoman run`; 0 is one per core."
+    )
+
+
+class TenantConfig(_Section):
+    """Who an exchange belongs to."""
+
+    header: HeaderName | None = Field(
+        None,
+        description="Header that names the tenant, set by a filter that clients cannot spoof.",
+    )
+    credential: bool = Field(
+        default=True,
+        description="Without that header, a hash of the client's credential is the tenant.",
+    )
+
+
+class LimitsConfig(_Section):
+    """What one exchange may use of a host process."""
+
+    request_body: Size = Field(
+        16 * 2**20, description="Largest request body; a larger one is answered with 413 (size)."
+    )
+    response_body: Size = Field(
+        32 * 2**20, description="Largest answer that the host holds for its plugins (size)."
+    )
+    event: Size = Field(2 * 2**20, description="Largest single event of a stream (size).")
+    threads: int = Field(
+        4, ge=1, le=64, description="Threads for plugins that declare themselves blocking."
+    )
+
+
+class TelemetryConfig(_Section):
+    """Logs, metrics and spans."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged; `debug` has a line per exchange."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="`json` for machines, `console` for people."
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="OpenTelemetry collector (`http://host:4318`); needs `dragoman[otlp]`.",
+    )
+
+
+class InstanceConfig(_Section):
+    """One named plugin instance, with the policies that the host enforces for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    uses: str = Field(
+        description="Entry point of group `dragoman.plugins`, a `module:object`, or the name of a "
+        "module in `plugins_dir`."
+    )
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="The plugin's own options."
+    )
+    timeout: Duration | None = Field(
+        None, description="Budget of each hook; the plugin's own default if absent (duration)."
+    )
+    on_error: Literal["open", "closed"] | None = Field(
+        None,
+        description="After a failure: `open` goes on without the plugin, `closed` refuses; the "
+        "plugin's own default if absent.",
+    )
+    mode: str = Field(
+        "enforce",
+        pattern=r"^(enforce|shadow|(100|[1-9]?[0-9])%)$",
+        description="`enforce`, `shadow` (decisions are recorded, not applied) or `N%`: enforced "
+        "for that share of tenants, always the same ones, in shadow for the rest.",
+    )
+    when: str | None = Field(
+        None,
+        description="CEL expression over `route`, `method`, `path`, `headers`, `tenant`, `model`, "
+        "`stream`; the plugin runs where it is true.",
+    )
+
+
+class BackendConfig(_Section):
+    """A provider endpoint."""
+
+    provider: str = Field(description="Upstream API format: `openai`, `anthropic`, or a plugin's.")
+    url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="Base URL; the provider's own if absent."
+    )
+    api_key: Secret | None = Field(
+        None,
+        description="Credential; `${ENV}` or `file:/path`. Without one the client's own goes on.",
+    )
+    models: dict[str, str] = Field(
+        default_factory=dict,
+        description="Model asked for to this backend's name of it; others go as they are.",
+    )
+
+
+class MatchConfig(_Section):
+    """What a route matches; every key given must match."""
+
+    path: str | None = Field(None, pattern="^/", description="The exact path.")
+    path_prefix: str | None = Field(None, pattern="^/", description="A prefix of the path.")
+    host: str | None = Field(
+        None, description="The host, exact or as `*.suffix`; a port in the request is ignored."
+    )
+    headers: dict[HeaderName, str] = Field(
+        default_factory=dict, description="Header names to exact values."
+    )
+    model: str | None = Field(
+        None, description="The model asked for; `*` stands for any characters."
+    )
+
+    @model_validator(mode="after")
+    def _one_path(self) -> MatchConfig:
+        if self.path is not None and self.path_prefix is not None:
+            raise ValueError("give `path` or `path_prefix`, not both")
+        return self
+
+
+class RouteConfig(_Section):
+    """A route: what it matches, its plugins in order, its backends in order of priority."""
+
+    name: Name = Field(description="Unique name; it labels metrics, logs and spans.")
+    match: MatchConfig = Field(default=MatchConfig(), description="What the route matches.")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="Plugin instances: requests pass them in this order, responses in reverse.",
+    )
+    backends: list[str] = Field(
+        default_factory=list, description="Backends in order of priority; the next on failure."
+    )
+    dialect: str | None = Field(None, description="Client API format; found by the path if absent.")
+    other: Literal["refuse", "pass"] = Field(
+        "refuse",
+        description="Requests that are no LLM call (GET, unknown path, multipart): `refuse` with "
+        "404, or `pass` on untouched.",
+    )
+    check: bool = Field(
+        default=True,
+        description="Whether calls are checked to be valid even where no plugin reads them.",
+    )
+    timeout: Duration = Field(300.0, description="How long the whole answer may take (duration).")
+
+
+class Config(_Section):
+    """The whole config of Dragoman."""
+
+    server: ServerConfig = Field(default=ServerConfig(), description=ServerConfig.__doc__)
+    envoy: EnvoyConfig = Field(default=EnvoyConfig(), description=EnvoyConfig.__doc__)
+    tenant: TenantConfig = Field(default=TenantConfig(), description=TenantConfig.__doc__)
+    limits: LimitsConfig = Field(default=LimitsConfig(), description=LimitsConfig.__doc__)
+    telemetry: TelemetryConfig = Field(
+        default=TelemetryConfig(), description=TelemetryConfig.__doc__
+    )
+    plugins_dir: str | None = Field(
+        None,
+        description="Folder of local plugin modules, relative to the config file; only modules "
+        "that `uses` names are imported.",
+    )
+    plugins: dict[Name, InstanceConfig] = Field(
+        default_factory=dict, description="Named plugin instances."
+    )
+    backends: dict[Name, BackendConfig] = Field(
+        default_factory=dict, description="Named provider endpoints."
+    )
+    routes: list[RouteConfig] = Field(
+        default_factory=list, description="Routes; the first that matches is taken."
+    )

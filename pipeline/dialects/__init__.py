@@ -1,0 +1,1 @@
+"""Client API formats: how each holds text, streams it, and shapes its errors."""

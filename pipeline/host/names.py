@@ -1,0 +1,28 @@
+"""Names that the host and Envoy's configuration must agree on."""
+
+from __future__ import annotations
+
+ROUTE_METADATA = "x-dragoman-route"
+"""gRPC metadata: the route, or comma-separated candidates that only the model tells apart."""
+
+LEVEL_METADATA = "x-dragoman-level"
+"""gRPC metadata: `router` or `upstream`."""
+
+ROUTE_HEADER = "x-dragoman-route"
+"""Request header by which the host tells Envoy which candidate it chose."""
+
+CONTROL_PREFIX = "x-dragoman-"
+"""Request headers of this prefix are ours: what clients send under it is stripped."""
+
+METADATA_NAMESPACE = "dragoman"
+"""Dynamic metadata namespace of the host's answers, and endpoint metadata naming the backend."""
+
+BACKEND_KEY = "backend"
+"""The one key of an endpoint's metadata."""
+
+# Dynamic metadata key to the response header that Envoy makes of it.
+REPORT_HEADERS = {
+    "plugins": "x-dragoman-plugins",
+    "overhead_ms": "x-dragoman-overhead-ms",
+    "server_timing": "server-timing",
+}

@@ -1,0 +1,1 @@
+"""The wire: Envoy's external-processing messages, known to nobody else."""
