@@ -1,0 +1,149 @@
+"""Calling one hook: within its budget, with every failure turned into a PluginError."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.api.answer import Answer, Event
+from pipeline.api.call import Call
+from pipeline.api.decisions import Continue, Decision, Refuse, Reply, Rewrite
+from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
+from pipeline.host.instances import Instance
+
+# What a Rewrite may change, and which other decisions make sense, by hook.
+_REWRITES: dict[str, frozenset[str]] = {
+    "on_request_headers": frozenset({"headers"}),
+    "on_request": frozenset({"headers", "call"}),
+    "on_response_headers": frozenset({"headers"}),
+    "on_response_event": frozenset({"events", "end"}),
+    "on_response": frozenset({"headers", "answer"}),
+}
+_REPLIES = frozenset({"on_request_headers", "on_request"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One hook of one instance, ready to be called: no lookup by name is left.
+
+    Args:
+        instance: the instance.
+        index: its place in the route's list.
+        hook: the hook's name.
+        call: the bound method.
+        is_async: whether calling it gives a coroutine.
+        in_thread: whether it must run in the pool.
+    """
+
+    instance: Instance
+    index: int
+    hook: str
+    call: Callable[..., Any]
+    is_async: bool
+    in_thread: bool
+
+
+def bind(instance: Instance, index: int, hook: str) -> Bound:
+    """Bind a hook that the instance has."""
+    call = instance.hooks[hook]
+    is_async = inspect.iscoroutinefunction(call)
+    return Bound(instance, index, hook, call, is_async, instance.plugin.blocking and not is_async)
+
+
+async def call_hook(
+    bound: Bound, arguments: tuple[Any, ...], budget_s: float, pool: Executor
+) -> object:
+    """Call a hook and return what it returns.
+
+    Args:
+        bound: the hook.
+        arguments: exactly those of its specification.
+        budget_s: what is left of the message's budget.
+        pool: where blocking hooks run.
+
+    Raises:
+        PluginTimeout, PluginError: it took too long or raised; no message has content.
+    """
+    try:
+        if bound.is_async or bound.in_thread:
+            return await _awaited(bound, arguments, budget_s, pool)
+        result = bound.call(*arguments)
+        if result is not None and inspect.isawaitable(result):
+            async with asyncio.timeout(min(bound.instance.timeout_s, budget_s)):
+                return await result
+    except PluginError:
+        raise
+    except TimeoutError as error:
+        raise PluginTimeout(bound.instance.name, bound.hook, "it took too long") from error
+    except Exception as error:
+        # The type alone: the text of a stranger's exception may quote the prompt.
+        name = type(error).__name__
+        raise PluginError(bound.instance.name, bound.hook, f"it raised {name}") from error
+    return result
+
+
+async def _awaited(
+    bound: Bound, arguments: tuple[Any, ...], budget_s: float, pool: Executor
+) -> object:
+    async with asyncio.timeout(min(bound.instance.timeout_s, budget_s)):
+        if bound.is_async:
+            return await bound.call(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(pool, bound.call, *arguments)
+
+
+def checked(bound: Bound, result: object) -> Decision:
+    """Return what a hook returned if its phase allows it.
+
+    Raises:
+        PluginNonsense: it does not.
+    """
+    fault = _fault(bound, result)
+    if fault:
+        raise PluginNonsense(bound.instance.name, bound.hook, fault)
+    return result  # type: ignore[return-value]
+
+
+def _fault(bound: Bound, result: object) -> str:
+    match result:
+        case Continue():
+            return ""
+        case Refuse(status=status, code=code):
+            legal = isinstance(status, int) and 400 <= status <= 599 and isinstance(code, str)
+            return "" if legal and code else "a Refuse needs a status of 400 to 599 and a code"
+        case Reply(answer=answer):
+            if bound.hook not in _REPLIES:
+                return "a Reply is for request phases"
+            return "" if isinstance(answer, Answer) else "a Reply needs an Answer"
+        case Rewrite():
+            return _rewrite_fault(bound, result)
+        case _:
+            return f"it returned {type(result).__name__}, which is no decision"
+
+
+def _rewrite_fault(bound: Bound, rewrite: Rewrite) -> str:
+    if bound.instance.plugin.read_only:
+        return "it declares itself read-only but returned a Rewrite"
+    given = {
+        name
+        for name, is_given in (
+            ("call", rewrite.call is not None),
+            ("answer", rewrite.answer is not None),
+            ("events", rewrite.events is not None),
+            ("end", rewrite.end),
+            ("headers", bool(rewrite.headers)),
+        )
+        if is_given
+    }
+    misplaced = given - _REWRITES[bound.hook]
+    if misplaced:
+        return f"a Rewrite here cannot change {', '.join(sorted(misplaced))}"
+    sound = (
+        (rewrite.call is None or isinstance(rewrite.call, Call))
+        and (rewrite.answer is None or isinstance(rewrite.answer, Answer))
+        and all(isinstance(event, Event) for event in rewrite.events or ())
+    )
+    return "" if sound else "a Rewrite holds something of the wrong type"

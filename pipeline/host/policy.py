@@ -1,0 +1,175 @@
+"""The policies of every instance, enforced in one place for one exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Reply
+from pipeline.api.exchange import Exchange
+from pipeline.api.outcome import Outcome
+from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
+from pipeline.host.chain import Group
+from pipeline.host.instances import Instance
+from pipeline.host.invoke import Bound, call_hook, checked
+from pipeline.host.ledger import Ledger
+from pipeline.host.rollout import is_enforced
+
+Apply = Callable[[Decision], Awaitable[Refuse | Reply | None]]
+
+
+class Watcher(Protocol):
+    """Sees decisions as they are made; `explain` is one."""
+
+    def decided(self, bound: Bound, decision: Decision, *, applied: bool) -> None:
+        """See a decision before it is applied."""
+
+
+class Policy:
+    """Runs hooks for one exchange: `when`, `mode`, `timeout` and `on_error` are here and only here.
+
+    Args:
+        exchange: the exchange; every hook's first argument.
+        ledger: where steps are noted.
+        pool: for blocking hooks.
+        watcher: sees every decision.
+    """
+
+    __slots__ = ("_active", "_enforced", "exchange", "ledger", "pool", "watcher")
+
+    def __init__(
+        self, exchange: Exchange, ledger: Ledger, pool: Executor, watcher: Watcher | None
+    ) -> None:
+        self.exchange = exchange
+        self.ledger = ledger
+        self.pool = pool
+        self.watcher = watcher
+        self._active: dict[str, bool] = {}
+        self._enforced: dict[str, bool] = {}
+
+    def is_active(self, instance: Instance) -> bool:
+        """Say whether the instance's `when` holds; decided once per exchange.
+
+        A condition that fails to evaluate (a header that is absent) counts as true for an
+        instance that fails closed and as false for one that fails open.
+        """
+        if instance.when is None:
+            return True
+        active = self._active.get(instance.name)
+        if active is None:
+            try:
+                active = instance.when.holds(self.exchange)
+            except LookupError:
+                active = instance.fails_closed
+            self._active[instance.name] = active
+        return active
+
+    def is_enforced(self, instance: Instance) -> bool:
+        """Say whether the instance's decisions are applied."""
+        if instance.share_percent == 100:
+            return True
+        enforced = self._enforced.get(instance.name)
+        if enforced is None:
+            who = self.exchange.tenant or self.exchange.id
+            enforced = is_enforced(instance.share_percent, instance.name, who)
+            self._enforced[instance.name] = enforced
+        return enforced
+
+    async def decide(self, bound: Bound, *arguments: Any) -> Decision:
+        """Run one hook and return the decision to apply: CONTINUE in shadow or when let through."""
+        instance = bound.instance
+        started_s = self.ledger.clock()
+        try:
+            budget_s = self.exchange.deadline_s - started_s
+            result = await call_hook(bound, (self.exchange, *arguments), budget_s, self.pool)
+            decision = CONTINUE if result is None else checked(bound, result)
+        except PluginError as error:
+            return self.failed(bound, error, started_s)
+        applied = self.is_enforced(instance)
+        self.ledger.note(instance.name, bound.hook, decision, started_s, applied=applied)
+        if self.watcher is not None:
+            self.watcher.decided(bound, decision, applied=applied)
+        return decision if applied else CONTINUE
+
+    async def look_back(self, bound: Bound, outcome: Outcome) -> None:
+        """Run an `on_complete`; a failure is noted and changes nothing."""
+        started_s = self.ledger.clock()
+        try:
+            await call_hook(bound, (self.exchange, outcome), bound.instance.timeout_s, self.pool)
+        except PluginError as error:
+            self.failed(bound, error, started_s)
+
+    def failed(self, bound: Bound, error: PluginError, started_s: float) -> Decision:
+        """Note a failure and return what the instance's `on_error` makes of it."""
+        instance = bound.instance
+        refuses = instance.fails_closed and self.is_enforced(instance)
+        kind = _kind(error)
+        self.ledger.note_error(instance.name, bound.hook, kind, started_s, applied=refuses)
+        if not refuses:
+            return CONTINUE
+        message = f"the plugin {instance.name!r} could not decide, and this route requires it to"
+        return Refuse(503, kind, message)
+
+    async def run(
+        self, groups: Sequence[Group], apply: Apply, before: int | None = None
+    ) -> tuple[Refuse | Reply, Bound] | None:
+        """Run a phase: each group in turn, its decisions applied in order.
+
+        Args:
+            groups: the phase.
+            apply: applies a decision that is not Continue; returns what ends the chain.
+            before: only instances whose place in the route's list is lower; all if None.
+
+        Returns:
+            What ended the chain, and whose decision it was; None when nothing did.
+        """
+        for group in groups:
+            hooks = [
+                bound
+                for bound in group
+                if (before is None or bound.index < before) and self.is_active(bound.instance)
+            ]
+            if len(hooks) > 1 and any(bound.is_async or bound.in_thread for bound in hooks):
+                ended = await self._side_by_side(hooks, apply)
+            else:
+                ended = await self._in_turn(hooks, apply)
+            if ended is not None:
+                return ended
+        return None
+
+    async def _in_turn(
+        self, hooks: Sequence[Bound], apply: Apply
+    ) -> tuple[Refuse | Reply, Bound] | None:
+        for bound in hooks:
+            decision = await self.decide(bound)
+            if not isinstance(decision, Continue):
+                end = await apply(decision)
+                if end is not None:
+                    return end, bound
+        return None
+
+    async def _side_by_side(
+        self, hooks: Sequence[Bound], apply: Apply
+    ) -> tuple[Refuse | Reply, Bound] | None:
+        tasks = [asyncio.ensure_future(self.decide(bound)) for bound in hooks]
+        try:
+            # List order decides who ends the chain, not who is fastest.
+            for bound, task in zip(hooks, tasks, strict=True):
+                decision = await task
+                if not isinstance(decision, Continue):
+                    end = await apply(decision)
+                    if end is not None:
+                        return end, bound
+            return None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kind(error: PluginError) -> str:
+    if isinstance(error, PluginTimeout):
+        return "plugin_timeout"
+    return "plugin_nonsense" if isinstance(error, PluginNonsense) else "plugin_error"

@@ -1,0 +1,200 @@
+"""One exchange on its chosen route: the request phases, and what is done with their end."""
+
+from __future__ import annotations
+
+from pipeline.api.call import Call
+from pipeline.api.decisions import Decision, Refuse, Reply, Rewrite
+from pipeline.api.dialect import Dialect
+from pipeline.api.exchange import Exchange, Request, advance
+from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.api.outcome import Ending, Outcome
+from pipeline.api.signals import Signals
+from pipeline.host import replies
+from pipeline.host.chain import Group
+from pipeline.host.ledger import Ledger
+from pipeline.host.names import ROUTE_HEADER
+from pipeline.host.policy import Policy, Watcher
+from pipeline.host.response import ResponseSide
+from pipeline.host.routing import first_match
+from pipeline.host.runtime import Observer, Route, Runtime
+from pipeline.host.tenancy import tenant_of
+from pipeline.host.verdicts import Finish, Pairs, Proceed, Wish
+
+
+class Run:
+    """Runs one exchange on one route.
+
+    Args:
+        runtime: the compiled config.
+        route: the route chosen.
+        current: the route that Envoy is on, if that is known to be another one.
+        request: the request as plugins may see it.
+        pairs: its headers as Envoy sent them, for the tenant.
+        dialect: its API format, if it speaks one.
+        ledger: where steps are noted.
+        watcher: sees every decision.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        route: Route,
+        current: Route | None,
+        request: Request,
+        pairs: Pairs,
+        dialect: Dialect | None,
+        ledger: Ledger,
+        watcher: Watcher | None,
+    ) -> None:
+        self.route = route
+        self.ledger = ledger
+        self._runtime = runtime
+        self._current = current or route
+        self._has_touched_routing = False
+        self._edits = NO_EDITS
+        self._entered: int | None = None
+        self.ending: Ending = "completed"
+        self.status = 0
+        self.exchange = Exchange(
+            id=request.headers.get("x-request-id"),
+            route=route.name,
+            tenant=tenant_of(runtime.config.tenant, pairs),
+            request=request,
+            dialect=dialect,
+            deadline_s=ledger.clock() + route.plan.budget_s,
+            signals=Signals(runtime.signals),
+        )
+        self._policy = Policy(self.exchange, ledger, runtime.pool, watcher)
+        self.response = self._response_side(None)
+
+    def begin_message(self) -> None:
+        """Give the hooks of the next message their budget."""
+        deadline_s = self.ledger.enter() + self.route.plan.budget_s
+        advance(self.exchange, deadline_s=deadline_s)
+
+    async def headers_phase(self) -> Finish | None:
+        """Run `on_request_headers`."""
+        return await self._phase(self.route.chain.request_headers)
+
+    async def call_phase(self, call: Call) -> Finish | None:
+        """Run `on_request` over the call."""
+        advance(self.exchange, call=call)
+        return await self._phase(self.route.chain.request)
+
+    def proceed(self, wish: Wish) -> Proceed:
+        """Let the request's headers go on; its body is still to be decided."""
+        edits, self._edits = self._edits, NO_EDITS
+        return Proceed(edits=edits, wish=wish)
+
+    def send(self, *, with_body: bool) -> Proceed:
+        """Let the request go to its backend: nothing of it will be decided later.
+
+        Args:
+            with_body: the body goes out with this, so it may have changed.
+        """
+        edits, self._edits = self._edits, NO_EDITS
+        target = self._target()
+        is_rerouted = target is not self._current
+        if is_rerouted:
+            edits = edits.then(HeaderEdits(set={ROUTE_HEADER: target.name}))
+        call = self.exchange.call
+        if target.folded is not None:
+            backend, provider = target.folded
+            attempt = provider.prepare(backend, self.exchange.request, call)
+            edits = edits.then(attempt.headers)
+            call = attempt.call or call
+            advance(self.exchange, backend=backend.name)
+        body = None
+        if with_body and call is not None and not call.is_untouched:
+            body = call.encode()
+            if "content-encoding" in self.exchange.request.headers:
+                edits = edits.then(HeaderEdits(remove=frozenset({"content-encoding"})))
+        return Proceed(
+            edits=edits,
+            body=body,
+            clear_route=is_rerouted or self._has_touched_routing,
+            report=self.ledger.report(),
+        )
+
+    def end(self, finish: Finish, ending: Ending) -> Finish:
+        """Note how the exchange ends for the client, and report the steps with it."""
+        self.ending, self.status = ending, finish.status
+        headers = {**finish.headers, **replies.report_headers(self.ledger.report())}
+        return Finish(finish.status, headers, finish.body, finish.code)
+
+    async def complete(self, observer: Observer, *, cancelled: bool) -> None:
+        """Run `on_complete` for every plugin that was entered, then report the outcome."""
+        if cancelled and self.ending == "completed":
+            self.ending = "cancelled"
+        if self.response.status:
+            self.status = self.status or self.response.status
+        self.exchange.signals.cancel()
+        outcome = Outcome(
+            self.ending,
+            self.status,
+            tuple(self.ledger.steps),
+            self.ledger.total_s,
+            self.ledger.spent_s,
+        )
+        called = {step.instance for step in outcome.steps}
+        for bound in self.route.chain.complete:
+            was_entered = self._entered is None or bound.index <= self._entered
+            if not (was_entered or bound.instance.name in called):
+                continue
+            if self._policy.is_active(bound.instance):
+                await self._policy.look_back(bound, outcome)
+        observer.ended(self.exchange, outcome)
+
+    async def _phase(self, groups: tuple[Group, ...]) -> Finish | None:
+        ended = await self._policy.run(groups, self._apply)
+        if ended is None:
+            return None
+        decision, bound = ended
+        self._entered = bound.index
+        self.response = self._response_side(bound.index)
+        if isinstance(decision, Refuse):
+            return self.end(await self.response.refused(decision), "refused")
+        call = self.exchange.call
+        streamed = call is not None and call.stream
+        finish = await self.response.replied(decision.answer, decision.headers, streamed=streamed)
+        return self.end(finish, "replied" if finish.status < 400 else "refused")
+
+    async def _apply(self, decision: Decision) -> Refuse | Reply | None:
+        match decision:
+            case Refuse() | Reply():
+                return decision
+            case Rewrite(call=call, headers=headers):
+                if headers:
+                    self._edits = self._edits.then(headers)
+                    self._touch(headers)
+                if call is not None:
+                    before = self.exchange.call
+                    if before is not None and before.model != call.model:
+                        self._has_touched_routing |= self._runtime.routes_by_model
+                    advance(self.exchange, call=call)
+        return None
+
+    def _touch(self, edits: HeaderEdits) -> None:
+        names = edits.remove.union(edits.set)
+        self._has_touched_routing |= not self._runtime.routing_headers.isdisjoint(names)
+        request = self.exchange.request
+        path, _, query = edits.set.get(":path", "").partition("?")
+        changed = Request(
+            method=edits.set.get(":method", request.method),
+            path=path or request.path,
+            query=query if path else request.query,
+            host=edits.set.get(":authority", request.host),
+            headers=request.headers.edited(edits),
+        )
+        advance(self.exchange, request=changed)
+
+    def _target(self) -> Route:
+        if not self._has_touched_routing:
+            return self.route
+        call = self.exchange.call
+        model = call.model if call is not None else ""
+        return first_match(self._runtime.candidates, self.exchange.request, model) or self.route
+
+    def _response_side(self, before: int | None) -> ResponseSide:
+        max_bytes = self._runtime.config.limits.response_body
+        return ResponseSide(self._policy, self.route.chain, max_bytes, before)

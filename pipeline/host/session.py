@@ -1,0 +1,201 @@
+"""The router level of one stream: reading the request, choosing the route, running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.api.dialect import Dialect
+from pipeline.api.exchange import Request
+from pipeline.api.headers import HeaderEdits
+from pipeline.dialects.sse import Frame
+from pipeline.errors import InvalidCall
+from pipeline.host import reading, replies
+from pipeline.host.ledger import Ledger
+from pipeline.host.policy import Watcher
+from pipeline.host.routing import Matcher, Undecided, first_match, match_outside
+from pipeline.host.run import Run
+from pipeline.host.runtime import Observer, Route, Runtime
+from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The routes that Envoy's configuration leaves to choose from.
+
+    Args:
+        candidates: in config order; the first that matches is taken.
+        current: the route that Envoy is on, where it is known.
+    """
+
+    candidates: Sequence[tuple[Matcher, Route]]
+    current: Route | None = None
+
+
+class RouterSession:
+    """Decides for one exchange at router level.
+
+    Args:
+        runtime: the compiled config.
+        choice: the routes in question.
+        observer: sees the exchange end.
+        clock: monotonic seconds.
+        watcher: sees every decision, for `explain`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        choice: Choice,
+        observer: Observer,
+        clock: Callable[[], float],
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._choice = choice
+        self._observer = observer
+        self._watcher = watcher
+        self._ledger = Ledger(clock)
+        self._pairs: Pairs = ()
+        self._request: Request | None = None
+        self._dialect: Dialect | None = None
+        self._run: Run | None = None
+
+    async def request_headers(
+        self,
+        pairs: Pairs,
+        *,
+        ends: bool,
+        attributes: Mapping[str, str],  # noqa: ARG002 - for the level that is told its backend
+    ) -> Verdict:
+        """Choose the route, unless only the model can tell, and run `on_request_headers`."""
+        self._ledger.enter()
+        self._pairs = pairs
+        request = self._request = reading.read_request(pairs)
+        self._dialect = self._runtime.dialects.for_path(request.path)
+        chosen = match_outside(self._choice.candidates, request)
+        if isinstance(chosen, Undecided):
+            if not ends and reading.is_call(request, self._dialect):
+                return self._left(Proceed(edits=self._stripped(), wish="whole"))
+            chosen = first_match(self._choice.candidates, request, "")
+        run = self._enter(chosen, request)
+        if isinstance(run, Finish):
+            return run
+        is_call = reading.is_call(request, run.exchange.dialect)
+        if not is_call and run.route.config.other == "refuse":
+            message = f"{request.method} on this path is no LLM call, and the route takes no other"
+            return self._refused(InvalidCall(message, code="not_an_llm_call", status=404))
+        if is_call and ends:
+            return self._refused(InvalidCall("the request has no body", code="empty_body"))
+        finish = await run.headers_phase()
+        if finish is not None:
+            return finish
+        if is_call and run.route.plan.request_body:
+            verdict = run.proceed("whole")
+        else:
+            verdict = run.send(with_body=False)
+        return self._left(replace(verdict, edits=self._stripped().then(verdict.edits)))
+
+    async def request_body(self, body: bytes) -> Verdict:
+        """Parse the call, run `on_request`, and prepare the attempt where it is folded in."""
+        request, run = self._request, self._run
+        assert request is not None  # noqa: S101 - headers come first
+        self._ledger.enter()
+        dialect = run.exchange.dialect if run is not None else self._dialect
+        assert dialect is not None  # noqa: S101 - a body is wanted for calls alone
+        max_bytes = self._runtime.config.limits.request_body
+        try:
+            call = reading.read_call(body, request, dialect, max_bytes)
+        except InvalidCall as error:
+            return self._refused(error)
+        if run is None:
+            chosen = first_match(self._choice.candidates, request, call.model)
+            entered = self._enter(chosen, request)
+            if isinstance(entered, Finish):
+                return entered
+            run = entered
+            finish = await run.headers_phase()
+            if finish is not None:
+                return finish
+        run.begin_message()
+        finish = await run.call_phase(call)
+        return finish if finish is not None else self._left(run.send(with_body=True))
+
+    async def response_headers(
+        self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
+    ) -> Verdict:
+        """Run `on_response_headers` and report the steps in the response's headers."""
+        run = self._run
+        if run is None:
+            return PROCEED
+        run.begin_message()
+        verdict = await run.response.headers(pairs, ends=ends, attributes=attributes)
+        if isinstance(verdict, Finish):
+            return run.end(verdict, "refused")
+        report = HeaderEdits(set=replies.report_headers(self._ledger.report()))
+        return self._left(replace(verdict, edits=verdict.edits.then(report)))
+
+    async def response_body(self, body: bytes) -> Verdict:
+        """Run `on_response`."""
+        run = self._run
+        if run is None:
+            return PROCEED
+        run.begin_message()
+        verdict = await run.response.body(body)
+        return run.end(verdict, "refused") if isinstance(verdict, Finish) else self._left(verdict)
+
+    async def response_events(self, frames: list[Frame], *, ended: bool) -> Emit:
+        """Run `on_response_event`."""
+        run = self._run
+        if run is None:
+            return Emit(b"".join(frame.raw for frame in frames), is_original=True)
+        run.begin_message()
+        emit = await run.response.events(frames, ended=ended)
+        self._ledger.leave()
+        return emit
+
+    def fault(self, *, status: int, code: str, message: str) -> Finish:
+        """Word a fault that the stream found."""
+        self._observer.violation(code)
+        return self._refused(InvalidCall(message, code=code, status=status))
+
+    async def complete(self, *, cancelled: bool) -> None:
+        """Run `on_complete` and report the outcome."""
+        if self._run is not None:
+            await self._run.complete(self._observer, cancelled=cancelled)
+
+    def _enter(self, route: Route | None, request: Request) -> Run | Finish:
+        if route is None:
+            message = f"no route matches {request.method} on this path"
+            return self._refused(InvalidCall(message, code="route_not_found", status=404))
+        named = route.config.dialect
+        dialect = self._runtime.dialects.by_name(named) if named is not None else self._dialect
+        self._run = Run(
+            self._runtime,
+            route,
+            self._choice.current,
+            request,
+            self._pairs,
+            dialect,
+            self._ledger,
+            self._watcher,
+        )
+        return self._run
+
+    def _stripped(self) -> HeaderEdits:
+        """Remove what the client sent under our prefix, and compression that plugins can't read."""
+        gone = reading.control_headers(self._pairs)
+        if self._run is None or self._run.route.chain.reads_response:
+            gone |= {"accept-encoding"}
+        return HeaderEdits(remove=gone)
+
+    def _refused(self, error: InvalidCall) -> Finish:
+        dialect = self._run.exchange.dialect if self._run is not None else self._dialect
+        finish = replies.refusal(
+            dialect, status=error.status, code=error.code, message=error.message, param=error.param
+        )
+        return finish if self._run is None else self._run.end(finish, "refused")
+
+    def _left(self, verdict: Proceed) -> Proceed:
+        self._ledger.leave()
+        return verdict

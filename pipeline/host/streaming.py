@@ -1,0 +1,165 @@
+"""A streamed answer on its way through the chain: one stage per plugin, one event at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.api.answer import Answer, Event
+from pipeline.api.decisions import Continue, Decision, Refuse, Rewrite
+from pipeline.api.dialect import Dialect
+from pipeline.api.exchange import advance
+from pipeline.errors import PluginError
+from pipeline.host.invoke import Bound
+from pipeline.host.policy import Policy
+
+Batch = Sequence[Event]
+
+
+class StreamedAnswer:
+    """Runs the events of one streamed answer through the stages of a route.
+
+    Args:
+        policy: runs the hooks.
+        hooks: `on_response_event`, or `on_response` where a plugin has only that, in the order
+            in which responses pass.
+        dialect: the stream's format.
+        max_bytes: how much one stage may hold.
+    """
+
+    def __init__(
+        self, policy: Policy, hooks: Sequence[Bound], dialect: Dialect, max_bytes: int
+    ) -> None:
+        self._dialect = dialect
+        self._stages = [
+            _stage(policy, hook, dialect, max_bytes)
+            for hook in hooks
+            if policy.is_active(hook.instance)
+        ]
+        self._is_closed = False
+        self._restate: Callable[[Event], Event] | None = None
+        self.is_ended = False
+        if self._stages and hasattr(dialect, "restate"):
+            self._restate = dialect.restate()
+
+    async def feed(self, events: list[Event], *, ended: bool) -> list[Event]:
+        """Run events through all stages and return what goes to the client.
+
+        Args:
+            events: complete events, in order.
+            ended: the stream is over; without its terminal frame a closing event is made up.
+        """
+        if ended and not self._is_closed and not any(event.closes for event in events):
+            events = [*events, Event(self._dialect, b"", closes=True)]
+        if not self._stages:
+            return events
+        out: list[Event] = []
+        for event in events:
+            if self.is_ended:
+                break
+            # A plugin has been told that the stream is over: what follows is not for it.
+            out += [event] if self._is_closed else await self._through(event)
+            self._is_closed = self._is_closed or event.closes
+        return out if self._restate is None else [self._restate(event) for event in out]
+
+    async def _through(self, event: Event) -> Batch:
+        batch: Batch = (event,)
+        for stage in self._stages:
+            produced: list[Event] = []
+            for one in batch:
+                events, ends = await stage.push(one)
+                produced += events
+                if ends:
+                    self.is_ended = True
+                    break
+            batch = produced
+            if not batch:
+                break
+        return batch
+
+
+class _EventStage:
+    """A plugin that sees every event."""
+
+    def __init__(self, policy: Policy, hook: Bound, dialect: Dialect) -> None:
+        self.policy = policy
+        self.hook = hook
+        self.dialect = dialect
+
+    async def push(self, event: Event) -> tuple[Batch, bool]:
+        decision = await self.policy.decide(self.hook, event)
+        return self.outcome(decision, (event,))
+
+    def outcome(self, decision: Decision, unchanged: Batch) -> tuple[Batch, bool]:
+        match decision:
+            case Continue():
+                return unchanged, False
+            case Rewrite(events=events, end=end):
+                return (unchanged if events is None else tuple(events)), end
+            case Refuse(status=status, code=code, message=message):
+                errors = self.dialect.error_events(status=status, code=code, message=message)
+                return errors, True
+            case _:  # pragma: no cover - `checked` lets no Reply through
+                raise AssertionError(decision)
+
+
+class _WholeStage(_EventStage):
+    """A plugin that sees the whole answer: the stream is held back for it, unless it only reads."""
+
+    def __init__(self, policy: Policy, hook: Bound, dialect: Dialect, max_bytes: int) -> None:
+        super().__init__(policy, hook, dialect)
+        self.max_bytes = max_bytes
+        # What is only recorded must not hold anything back either.
+        self.only_reads = hook.instance.plugin.read_only or not policy.is_enforced(hook.instance)
+        self.events: list[Event] = []
+        self.held_bytes = 0
+        self.has_given_up = False
+
+    async def push(self, event: Event) -> tuple[Batch, bool]:
+        if self.has_given_up:
+            return (event,), False
+        self.events.append(event)
+        self.held_bytes += len(event.raw)
+        if self.held_bytes > self.max_bytes:
+            return self._unreadable("the answer is longer than limits.response_body", event)
+        if not event.closes:
+            return ((event,) if self.only_reads else ()), False
+        return await self._whole(event)
+
+    async def _whole(self, closing: Event) -> tuple[Batch, bool]:
+        exchange = self.policy.exchange
+        try:
+            answer = Answer(self.dialect, self.dialect.fold(self.events))
+        except Exception:  # noqa: BLE001 - an upstream may send anything
+            return self._unreadable("the stream is no answer of its API", closing)
+        _see(exchange, answer)
+        decision = await self.policy.decide(self.hook)
+        unchanged: Batch = (closing,) if self.only_reads else self.events
+        if isinstance(decision, Rewrite):
+            if decision.answer is None or decision.answer is answer:
+                return unchanged, False
+            _see(exchange, decision.answer)
+            return self.dialect.unfold(dict(decision.answer.document)), False
+        return self.outcome(decision, unchanged)
+
+    def _unreadable(self, message: str, event: Event) -> tuple[Batch, bool]:
+        self.has_given_up = True
+        held: Batch = (event,) if self.only_reads else tuple(self.events)
+        self.events = []
+        error = PluginError(self.hook.instance.name, self.hook.hook, message)
+        started_s = self.policy.ledger.clock()
+        return self.outcome(self.policy.failed(self.hook, error, started_s), held)
+
+
+def _stage(policy: Policy, hook: Bound, dialect: Dialect, max_bytes: int) -> _EventStage:
+    if hook.hook == "on_response_event":
+        return _EventStage(policy, hook, dialect)
+    return _WholeStage(policy, hook, dialect, max_bytes)
+
+
+def _see(exchange: Any, answer: Answer) -> None:
+    response = exchange.response
+    seen = type(response)(
+        response.status, response.headers, response.via_upstream, answer, response.streamed
+    )
+    advance(exchange, response=seen)

@@ -1,0 +1,97 @@
+"""What the host answers to each thing that a stream asks it to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.dialects.sse import Frame
+
+Pairs = tuple[tuple[str, bytes], ...]
+Wish = Literal["skip", "whole", "events"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Let the message go on, perhaps changed.
+
+    Args:
+        edits: header edits of the side that the message belongs to.
+        body: the new body, or None to forward it byte for byte.
+        clear_route: Envoy must choose the route anew: something that routes changed.
+        report: dynamic metadata for Envoy, flat.
+        wish: what the host wants of the body that follows; headers only.
+    """
+
+    edits: HeaderEdits = NO_EDITS
+    body: bytes | None = None
+    clear_route: bool = False
+    report: Mapping[str, str] | None = None
+    wish: Wish = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Answer the client here and now.
+
+    Args:
+        status: HTTP status.
+        headers: response headers.
+        body: the response body.
+        code: stable word for Envoy's access log.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """What goes to the client for the events just seen.
+
+    Args:
+        data: bytes, perhaps none.
+        is_original: `data` is exactly what the events' bytes were.
+        end: drop whatever else the upstream sends.
+    """
+
+    data: bytes
+    is_original: bool
+    end: bool = False
+
+
+Verdict = Proceed | Finish
+PROCEED = Proceed()
+
+
+class Handler(Protocol):
+    """Decides for one stream; one per level."""
+
+    async def request_headers(
+        self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
+    ) -> Verdict:
+        """Decide on the request's headers; `ends` when no body follows."""
+
+    async def request_body(self, body: bytes) -> Verdict:
+        """Decide on the whole request body."""
+
+    async def response_headers(
+        self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
+    ) -> Verdict:
+        """Decide on the response's headers."""
+
+    async def response_body(self, body: bytes) -> Verdict:
+        """Decide on the whole response body."""
+
+    async def response_events(self, frames: list[Frame], *, ended: bool) -> Emit:
+        """Decide on complete events of a streamed response; `ended` once, with the last."""
+
+    def fault(self, *, status: int, code: str, message: str) -> Finish:
+        """Word a fault that the stream found, in the client's own API format."""
+
+    async def complete(self, *, cancelled: bool) -> None:
+        """End the exchange; called exactly once."""
