@@ -41,7 +41,6 @@ class ResponseSide:
         self.status = 0
         self._edits = NO_EDITS
         self._encoding = ""
-        self._inflater: Inflater | None = None
         self._stream: StreamedAnswer | None = None
 
     async def headers(self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]) -> Verdict:
@@ -58,7 +57,7 @@ class ResponseSide:
         if wish is None:
             return self._word(Refuse(502, "unreadable_answer", _UNREADABLE))
         edits, self._edits = self._edits, NO_EDITS
-        return Proceed(edits=edits, wish=wish)
+        return Proceed(edits=edits, wish=wish, encoding=self._encoding if wish == "events" else "")
 
     async def body(self, body: bytes) -> Verdict:
         """Decide on a whole answer."""
@@ -155,23 +154,16 @@ class ResponseSide:
     def _stream_wish(self, response: Response, encoding: str) -> Wish | None:
         if encoding not in {"", "identity"}:
             try:
-                self._inflater = Inflater(encoding, self._max_bytes)
+                Inflater(encoding, self._max_bytes)
             except InvalidCall:
                 return None if self._requires_reading() else "skip"
-            gone = frozenset({"content-encoding", "content-length"})
+            self._encoding = encoding
+            gone = frozenset({"content-encoding"})
             self._edits = self._edits.then(HeaderEdits(remove=gone))
         streamed = Response(response.status, response.headers, response.via_upstream, streamed=True)
         advance(self._policy.exchange, response=streamed)
         self._open_stream()
         return "events"
-
-    def inflated(self, chunk: bytes) -> bytes:
-        """Undo the stream's content-encoding, if it has one.
-
-        Raises:
-            InvalidCall: the bytes are not of that encoding, or too many.
-        """
-        return chunk if self._inflater is None else self._inflater.feed(chunk)
 
     def _requires_reading(self) -> bool:
         hooks = self._chain.stream

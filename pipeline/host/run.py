@@ -28,6 +28,7 @@ class Run:
         runtime: the compiled config.
         route: the route chosen.
         current: the route that Envoy is on, if that is known to be another one.
+        exchange_id: the request id.
         request: the request as plugins may see it.
         pairs: its headers as Envoy sent them, for the tenant.
         dialect: its API format, if it speaks one.
@@ -40,6 +41,7 @@ class Run:
         runtime: Runtime,
         route: Route,
         current: Route | None,
+        exchange_id: str,
         request: Request,
         pairs: Pairs,
         dialect: Dialect | None,
@@ -56,7 +58,7 @@ class Run:
         self.ending: Ending = "completed"
         self.status = 0
         self.exchange = Exchange(
-            id=request.headers.get("x-request-id"),
+            id=exchange_id,
             route=route.name,
             tenant=tenant_of(runtime.config.tenant, pairs),
             request=request,

@@ -40,6 +40,7 @@ class RouterSession:
         choice: the routes in question.
         observer: sees the exchange end.
         clock: monotonic seconds.
+        new_id: makes the id of an exchange whose request has none.
         watcher: sees every decision, for `explain`.
     """
 
@@ -49,11 +50,13 @@ class RouterSession:
         choice: Choice,
         observer: Observer,
         clock: Callable[[], float],
+        new_id: Callable[[], str],
         watcher: Watcher | None = None,
     ) -> None:
         self._runtime = runtime
         self._choice = choice
         self._observer = observer
+        self._new_id = new_id
         self._watcher = watcher
         self._ledger = Ledger(clock)
         self._pairs: Pairs = ()
@@ -174,6 +177,7 @@ class RouterSession:
             self._runtime,
             route,
             self._choice.current,
+            request.headers.get("x-request-id") or self._new_id(),
             request,
             self._pairs,
             dialect,

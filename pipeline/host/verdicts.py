@@ -23,6 +23,7 @@ class Proceed:
         clear_route: Envoy must choose the route anew: something that routes changed.
         report: dynamic metadata for Envoy, flat.
         wish: what the host wants of the body that follows; headers only.
+        encoding: content-encoding to undo before events are read.
     """
 
     edits: HeaderEdits = NO_EDITS
@@ -30,6 +31,7 @@ class Proceed:
     clear_route: bool = False
     report: Mapping[str, str] | None = None
     wish: Wish = "skip"
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The benchmark: what Dragoman costs beside the least that an ext_proc server can cost."""

@@ -1,0 +1,77 @@
+"""The floor: a bare grpc.aio server that answers the same messages and decides nothing.
+
+Run as a process of its own: `python -m bench.floor SOCKET` prints a line when ready. What it does
+is the least that any Python ext_proc server must: read each message, parse a JSON request body,
+write it back, answer.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import grpc
+import grpc.aio
+import orjson
+import uvloop
+
+from pipeline.wire import ext_proc_pb2 as wire
+
+Stream = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
+
+
+def answer(message: wire.ProcessingRequest) -> wire.ProcessingResponse:
+    """Return the answer of the message's own kind that changes nothing."""
+    match message.WhichOneof("request"):
+        case "request_headers":
+            return wire.ProcessingResponse(request_headers=wire.HeadersResponse())
+        case "request_body":
+            return wire.ProcessingResponse(request_body=_rewritten(message.request_body.body))
+        case "response_headers":
+            return wire.ProcessingResponse(response_headers=wire.HeadersResponse())
+        case "response_body":
+            return wire.ProcessingResponse(response_body=wire.BodyResponse())
+        case other:
+            raise ValueError(f"the load makes no {other}")
+
+
+def _rewritten(body: bytes) -> wire.BodyResponse:
+    written = orjson.dumps(orjson.loads(body))
+    length = wire.HeaderValueOption(
+        header=wire.HeaderValue(key="content-length", raw_value=b"%d" % len(written)),
+        append_action=wire.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    return wire.BodyResponse(
+        response=wire.CommonResponse(
+            header_mutation=wire.HeaderMutation(set_headers=[length]),
+            body_mutation=wire.BodyMutation(body=written),
+        )
+    )
+
+
+async def process(_: Any, context: Stream) -> None:
+    """Answer the messages of one stream; reading and writing is a little cheaper than yielding."""
+    while isinstance(message := await context.read(), wire.ProcessingRequest):
+        await context.write(answer(message))
+
+
+async def serve(socket: str) -> None:
+    """Serve on a Unix socket until ended."""
+    server = grpc.aio.server()
+    method = grpc.stream_stream_rpc_method_handler(
+        process,
+        request_deserializer=wire.ProcessingRequest.FromString,
+        response_serializer=wire.ProcessingResponse.SerializeToString,
+    )
+    service = grpc.method_handlers_generic_handler(
+        "envoy.service.ext_proc.v3.ExternalProcessor", {"Process": method}
+    )
+    server.add_generic_rpc_handlers((service,))
+    server.add_insecure_port(f"unix:{socket}")
+    await server.start()
+    print("ready", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(sys.argv[1]))

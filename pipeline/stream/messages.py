@@ -1,0 +1,160 @@
+"""What Envoy says on a stream, what must be decided, and what is answered; no protobuf here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.dialects.sse import Frame
+from pipeline.host.verdicts import Finish, Pairs
+
+Side = Literal["request", "response"]
+
+
+class Mode(Enum):
+    """How Envoy sends a body; the values are those of Envoy's `BodySendMode`."""
+
+    NONE = 0
+    STREAMED = 1
+    BUFFERED = 2
+    BUFFERED_PARTIAL = 3
+    FULL_DUPLEX_STREAMED = 4
+
+
+# --- what Envoy says
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Request or response headers; `ends` when nothing follows."""
+
+    side: Side
+    pairs: Pairs
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A piece of a body, or in the buffered modes all of it."""
+
+    side: Side
+    data: bytes
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trailers:
+    """Trailers; they end their side."""
+
+    side: Side
+
+
+Message = Headers | Body | Trailers
+
+# --- what must be decided
+
+
+@dataclass(frozen=True, slots=True)
+class AskHeaders:
+    """Decide on headers."""
+
+    side: Side
+    pairs: Pairs
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskBody:
+    """Decide on a whole body."""
+
+    side: Side
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AskEvents:
+    """Decide on complete events of a streamed response."""
+
+    frames: list[Frame]
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskFault:
+    """Word a fault; the answer must be a Finish."""
+
+    status: int
+    code: str
+    message: str
+
+
+Ask = AskHeaders | AskBody | AskEvents | AskFault
+
+# --- what is answered
+
+
+@dataclass(frozen=True, slots=True)
+class HeadersReply:
+    """Answers headers.
+
+    Args:
+        side: whose headers.
+        edits: changes to them.
+        clear_route: Envoy must choose the route anew.
+        report: dynamic metadata.
+        override: body mode of the side from here on, where it is not the configured one.
+    """
+
+    side: Side
+    edits: HeaderEdits = NO_EDITS
+    clear_route: bool = False
+    report: Mapping[str, str] | None = None
+    override: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReply:
+    """Answers one body message of a mode that wants one answer each.
+
+    Args:
+        side: whose body.
+        data: what goes in its place; None leaves it as it is.
+        edits: header edits, where headers are still held back (buffered modes).
+        clear_route: Envoy must choose the route anew.
+        report: dynamic metadata.
+    """
+
+    side: Side
+    data: bytes | None = None
+    edits: HeaderEdits = NO_EDITS
+    clear_route: bool = False
+    report: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReply:
+    """A piece of body in FULL_DUPLEX_STREAMED, at most 62,000 bytes."""
+
+    side: Side
+    data: bytes
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrailersReply:
+    """Answers trailers."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class ImmediateReply:
+    """Answers the client and ends the stream."""
+
+    finish: Finish
+
+
+Reply = HeadersReply | BodyReply | ChunkReply | TrailersReply | ImmediateReply
