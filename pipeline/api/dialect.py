@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+class Restater(Protocol):
+    """Keeps later events of a stream, which repeat texts, true to what was sent of them."""
+
+    def received(self, event: Event) -> None:
+        """See an event before the plugins do."""
+
+    def __call__(self, event: Event) -> Event:
+        """Return an outgoing event that repeats what was sent, or the same one."""
+
+
 class Dialect(Protocol):
     """A client API format: pure functions over its JSON documents and stream events.
 
@@ -104,8 +114,16 @@ class Dialect(Protocol):
     def fold(self, events: Iterable[Event]) -> Json:
         """Join a stream's events into the answer document that an unstreamed call would get."""
 
-    def unfold(self, document: Json) -> list[Event]:
-        """Split an answer document into the events that a streamed call would get."""
+    def unfold(self, document: Json, request: Json | None = None) -> list[Event]:
+        """Split an answer document into the events that a streamed call would get.
+
+        Args:
+            document: the answer.
+            request: the call; events that a client must ask for are left out where it did not.
+        """
+
+    def restate(self) -> Restater | None:
+        """Return what keeps one stream's repeated texts consistent; None where none repeats."""
 
     # --- errors
     def error(self, *, status: int, code: str, message: str, param: str | None = None) -> Json:

@@ -17,7 +17,8 @@ class Step:
         hook: the hook's name.
         decision: `continue`, `rewrite`, `reply`, `refuse`, or `error`.
         reason: the decision's reason, or the kind of error.
-        duration_s: how long the hook took.
+        started_s: monotonic time at which the hook was called.
+        duration_s: how long it took; for events of a stream, all of them together.
         applied: False in shadow mode, or when an error was let through (`on_error: open`).
     """
 
@@ -25,6 +26,7 @@ class Step:
     hook: str
     decision: Literal["continue", "rewrite", "reply", "refuse", "error"]
     reason: str
+    started_s: float
     duration_s: float
     applied: bool
 

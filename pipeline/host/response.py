@@ -15,7 +15,7 @@ from pipeline.host import replies
 from pipeline.host.chain import Chain
 from pipeline.host.policy import Policy
 from pipeline.host.reading import read_answer
-from pipeline.host.streaming import StreamedAnswer
+from pipeline.host.streaming import StreamedAnswer, unfolded
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict, Wish
 
 _UNREADABLE = "the provider's answer is not one that this route's plugins can read"
@@ -126,7 +126,7 @@ class ResponseSide:
 
     async def _streamed(self, answer: Answer) -> list[Event]:
         stream = self._open_stream(answer)
-        return await stream.feed(answer.dialect.unfold(dict(answer.document)), ended=True)
+        return await stream.feed(unfolded(self._policy.exchange, answer), ended=True)
 
     def _open_stream(self, answer: Answer | None = None) -> StreamedAnswer:
         dialect = answer.dialect if answer is not None else self._policy.exchange.dialect

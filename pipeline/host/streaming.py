@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.api.answer import Answer, Event
 from pipeline.api.decisions import Continue, Decision, Refuse, Rewrite
-from pipeline.api.dialect import Dialect
-from pipeline.api.exchange import advance
+from pipeline.api.dialect import Dialect, Restater
+from pipeline.api.exchange import Exchange, advance
 from pipeline.errors import PluginError
 from pipeline.host.invoke import Bound
 from pipeline.host.policy import Policy
@@ -37,10 +37,8 @@ class StreamedAnswer:
             if policy.is_active(hook.instance)
         ]
         self._is_closed = False
-        self._restate: Callable[[Event], Event] | None = None
+        self._repeats: Restater | None = dialect.restate() if self._stages else None
         self.is_ended = False
-        if self._stages and hasattr(dialect, "restate"):
-            self._restate = dialect.restate()
 
     async def feed(self, events: list[Event], *, ended: bool) -> list[Event]:
         """Run events through all stages and return what goes to the client.
@@ -57,10 +55,12 @@ class StreamedAnswer:
         for event in events:
             if self.is_ended:
                 break
+            if self._repeats is not None:
+                self._repeats.received(event)
             # A plugin has been told that the stream is over: what follows is not for it.
             out += [event] if self._is_closed else await self._through(event)
             self._is_closed = self._is_closed or event.closes
-        return out if self._restate is None else [self._restate(event) for event in out]
+        return out if self._repeats is None else [self._repeats(event) for event in out]
 
     async def _through(self, event: Event) -> Batch:
         batch: Batch = (event,)
@@ -139,7 +139,7 @@ class _WholeStage(_EventStage):
             if decision.answer is None or decision.answer is answer:
                 return unchanged, False
             _see(exchange, decision.answer)
-            return self.dialect.unfold(dict(decision.answer.document)), False
+            return unfolded(exchange, decision.answer), False
         return self.outcome(decision, unchanged)
 
     def _unreadable(self, message: str, event: Event) -> tuple[Batch, bool]:
@@ -155,6 +155,12 @@ def _stage(policy: Policy, hook: Bound, dialect: Dialect, max_bytes: int) -> _Ev
     if hook.hook == "on_response_event":
         return _EventStage(policy, hook, dialect)
     return _WholeStage(policy, hook, dialect, max_bytes)
+
+
+def unfolded(exchange: Exchange, answer: Answer) -> list[Event]:
+    """Split an answer into the events that the exchange's call asked for."""
+    request = dict(exchange.call.document) if exchange.call is not None else None
+    return answer.dialect.unfold(dict(answer.document), request)
 
 
 def _see(exchange: Any, answer: Answer) -> None:

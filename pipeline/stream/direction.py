@@ -74,8 +74,14 @@ class Direction:
         """Whether one message carries the whole body, marked as the end or not."""
         return self.mode in {Mode.BUFFERED, Mode.BUFFERED_PARTIAL}
 
-    def open_body(self, verdict: Proceed, *, ends: bool) -> list[Reply]:
-        """Take the decision on the headers and prepare for the body."""
+    def open_body(self, verdict: Proceed, other: Mode, *, ends: bool) -> list[Reply]:
+        """Take the decision on the headers and prepare for the body.
+
+        Args:
+            verdict: the decision.
+            other: the mode of the other direction, which an override must repeat.
+            ends: no body follows.
+        """
         if ends:
             self.stage = Stage.DONE
             return [self._headers_reply(verdict, None)]
@@ -92,7 +98,7 @@ class Direction:
             # The body may still change the headers, or be refused: they wait for it.
             self._waiting = verdict
             return []
-        return [self._headers_reply(verdict, override)]
+        return [self._headers_reply(verdict, other if override is not None else None)]
 
     def hold(self, data: bytes) -> None:
         """Keep a piece of the body."""
@@ -158,7 +164,10 @@ class Direction:
             case _:
                 return None
 
-    def _headers_reply(self, verdict: Proceed, override: Mode | None) -> HeadersReply:
+    def _headers_reply(self, verdict: Proceed, other: Mode | None) -> HeadersReply:
+        override = None
+        if other is not None:
+            override = (self.mode, other) if self.side == "request" else (other, self.mode)
         edits = verdict.edits
         if self.wish == "events" and verdict.wish == "events":
             edits = edits.then(HeaderEdits(remove=frozenset({"content-length"})))

@@ -103,7 +103,8 @@ class Machine:
         if isinstance(verdict, Emit):
             return self._emitted(direction, message, verdict)
         if isinstance(message, Headers):
-            return direction.open_body(verdict, ends=message.ends)
+            other = self.response if direction is self.request else self.request
+            return direction.open_body(verdict, other.mode, ends=message.ends)
         body, self._body = self._body, b""
         if isinstance(message, Trailers):
             replies = direction.release(verdict, body, ends=False)

@@ -105,14 +105,14 @@ class HeadersReply:
         edits: changes to them.
         clear_route: Envoy must choose the route anew.
         report: dynamic metadata.
-        override: body mode of the side from here on, where it is not the configured one.
+        override: body modes of request and response from here on, where they change.
     """
 
     side: Side
     edits: HeaderEdits = NO_EDITS
     clear_route: bool = False
     report: Mapping[str, str] | None = None
-    override: Mode | None = None
+    override: tuple[Mode, Mode] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Envoy's side: its configuration, derived from ours, and the process that runs it."""

@@ -1,0 +1,54 @@
+"""The stable error codes that Dragoman itself answers with; a plugin's refusals have their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an error code stands for.
+
+    Args:
+        status: the HTTP status that comes with it.
+        meaning: what happened, and what to do about it.
+    """
+
+    status: int
+    meaning: str
+
+
+CODES: Mapping[str, Code] = {
+    # --- the client's request
+    "empty_body": Code(400, "The request has no body, and its path takes LLM calls."),
+    "invalid_json": Code(400, "The body is not JSON, or not a JSON object."),
+    "invalid_utf8": Code(400, "The body is not UTF-8."),
+    "duplicate_key": Code(400, "A JSON object in the body has the same key twice."),
+    "too_deep": Code(400, "The body's JSON is nested too deeply."),
+    "missing_field": Code(400, "A field that the API requires is missing; `param` names it."),
+    "invalid_type": Code(400, "A field has the wrong JSON type; `param` names it."),
+    "invalid_value": Code(400, "A field has a value that the API does not know; `param` names it."),
+    "invalid_encoding": Code(400, "The body is not encoded as its `content-encoding` says."),
+    "unsupported_encoding": Code(415, "The body's `content-encoding` is neither gzip nor deflate."),
+    "body_too_large": Code(413, "The body is larger than `limits.request_body`."),
+    "route_not_found": Code(404, "No route of the config matches the request."),
+    "not_an_llm_call": Code(
+        404, "The request is no LLM call, and its route refuses others (`other: refuse`)."
+    ),
+    # --- the provider's answer
+    "unreadable_answer": Code(
+        502, "The answer is none of its API, and a plugin that must read it fails closed."
+    ),
+    "answer_too_large": Code(502, "The answer is larger than `limits.response_body`."),
+    "event_too_large": Code(502, "An event of the stream is larger than `limits.event`."),
+    "trailers_unsupported": Code(
+        502, "An answer with trailers came in a body mode that cannot hold it: change Envoy's."
+    ),
+    # --- plugins that fail closed
+    "plugin_timeout": Code(503, "A plugin that must decide took longer than its `timeout`."),
+    "plugin_error": Code(503, "A plugin that must decide raised an error."),
+    "plugin_nonsense": Code(503, "A plugin that must decide returned what is no decision."),
+    # --- Dragoman and Envoy
+    "protocol_violation": Code(500, "Envoy sent messages in an order that ext_proc forbids."),
+}

@@ -1,0 +1,1 @@
+"""The serving process: gRPC for Envoy, HTTP for operators, readiness and drain."""

@@ -1,0 +1,66 @@
+"""The HTTP server for operators: metrics and health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from pipeline.config.quantities import split_address
+
+
+class Admin:
+    """Serves `/metrics`, `/health/live` and `/health/ready`.
+
+    Args:
+        address: `host:port`; port 0 takes a free one.
+        metrics: gives the Prometheus exposition.
+        readiness: gives whether the process is ready, and why not or since what.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        metrics: Callable[[], bytes],
+        readiness: Callable[[], tuple[bool, dict[str, object]]],
+    ) -> None:
+        self._host, self._port = split_address(address)
+        self._metrics = metrics
+        self._readiness = readiness
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Listen and return the address.
+
+        Raises:
+            OSError: it is taken.
+        """
+        app = web.Application()
+        app.router.add_get("/metrics", self._get_metrics)
+        app.router.add_get("/health/live", self._get_live)
+        app.router.add_get("/health/ready", self._get_ready)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        return f"{host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _get_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=self._metrics(),
+            headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def _get_live(self, _: web.Request) -> web.Response:
+        # That this is answered at all says that the event loop turns.
+        return web.json_response({"live": True})
+
+    async def _get_ready(self, _: web.Request) -> web.Response:
+        ready, detail = self._readiness()
+        return web.json_response({"ready": ready, **detail}, status=200 if ready else 503)

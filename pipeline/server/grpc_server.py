@@ -1,0 +1,80 @@
+"""The gRPC server that Envoy talks to: ext_proc and health."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from pipeline.config.schema import Config
+from pipeline.wire.service import ExternalProcessor
+
+# What a message holds beside a body of the largest size that Envoy buffers.
+_MESSAGE_SLACK_BYTES = 1024 * 1024
+_SOCKET_MODE = 0o660
+
+
+class GrpcServer:
+    """Serves ext_proc streams and `grpc.health.v1` on one address.
+
+    Args:
+        config: its `server.address`, and the sizes that messages must fit.
+        processor: serves the streams.
+    """
+
+    def __init__(self, config: Config, processor: ExternalProcessor) -> None:
+        self._address = config.server.address
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=[
+                # The default of 4 MiB turns a larger body into a timeout for the client.
+                (
+                    "grpc.max_receive_message_length",
+                    max(config.envoy.body_limit, config.limits.request_body) + _MESSAGE_SLACK_BYTES,
+                ),
+                ("grpc.max_send_message_length", -1),
+                # One port, one process: Envoy's few connections would not spread anyway.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        self._server.add_generic_rpc_handlers((processor.handlers(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    async def start(self) -> str:
+        """Listen and return the address, with the port that was given for port 0.
+
+        Raises:
+            OSError: the address is taken, or cannot be used.
+        """
+        path = self._address.removeprefix("unix:")
+        is_unix = path != self._address
+        address = f"unix:{_fresh_socket(Path(path))}" if is_unix else self._address
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._address}") from error
+        await self._server.start()
+        if is_unix:
+            os.chmod(path, _SOCKET_MODE)  # noqa: PTH101 - one system call, nothing to wait for
+            return self._address
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Tell Envoy's health checks whether to send streams here."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set("", status.SERVING if serving else status.NOT_SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new streams, give those in flight the grace, then cancel them."""
+        await self._server.stop(grace_s)
+
+
+def _fresh_socket(path: Path) -> Path:
+    absolute = path.absolute()
+    absolute.parent.mkdir(parents=True, exist_ok=True)
+    if absolute.is_socket():
+        # Of a process that was killed; gRPC itself would refuse the path.
+        absolute.unlink()
+    return absolute
