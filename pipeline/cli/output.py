@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from pipeline.errors import ConfigError, Problem
 PROBLEMS = 1
 """Exit code where something was found that must be put right; 2 is a wrong command line."""
 
-_STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
+_STYLES = {"warning": "bold yellow", "info": "bold cyan"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -43,12 +42,13 @@ def problem_json(problem: Problem, severity: str = "error", rule: str = "") -> d
 
 
 def problem_text(problem: Problem, severity: str = "error") -> Text:
-    """Return a problem as `file:line: severity: key: message`."""
+    """Return a problem as `file:line: key: message`; a lint says its severity before the key."""
     where = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
     text = Text()
     if where:
         text.append(f"{where}: ", style="dim")
-    text.append(f"{severity}: ", style=_STYLES[severity])
+    if severity in _STYLES:
+        text.append(f"{severity}: ", style=_STYLES[severity])
     if problem.key:
         text.append(problem.key, style="bold")
         text.append(": ")
@@ -84,8 +84,3 @@ def read_json(text: str, what: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"{what} is not JSON: {error}") from None
-
-
-def is_terminal() -> bool:
-    """Say whether people read our output."""
-    return sys.stdout.isatty()

@@ -23,8 +23,10 @@ Apply = Callable[[Decision], Awaitable[Refuse | Reply | None]]
 class Watcher(Protocol):
     """Sees decisions as they are made; `explain` is one."""
 
-    def decided(self, bound: Bound, decision: Decision, *, applied: bool) -> None:
-        """See a decision before it is applied."""
+    def decided(
+        self, exchange: Exchange, given: tuple[Any, ...], bound: Bound, decision: Decision
+    ) -> None:
+        """See a decision before it is applied, the exchange as it was, and a hook's other input."""
 
 
 class Policy:
@@ -90,7 +92,7 @@ class Policy:
         applied = self.is_enforced(instance)
         self.ledger.note(instance.name, bound.hook, decision, started_s, applied=applied)
         if self.watcher is not None:
-            self.watcher.decided(bound, decision, applied=applied)
+            self.watcher.decided(self.exchange, arguments, bound, decision)
         return decision if applied else CONTINUE
 
     async def look_back(self, bound: Bound, outcome: Outcome) -> None:

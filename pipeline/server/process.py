@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,8 +18,7 @@ from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
 from pipeline.observability.logs import configure_logs, get_logger
 from pipeline.observability.metrics import Metrics, exposition
-from pipeline.observability.observer import Observation
-from pipeline.observability.tracing import make_tracer
+from pipeline.observability.observer import describe_plugins, make_observation
 from pipeline.server.admin import Admin
 from pipeline.server.grpc_server import GrpcServer
 from pipeline.wire.service import ExternalProcessor
@@ -43,10 +43,13 @@ class HostProcess:
         self._state = "starting"
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
-        self._metrics.describe(runtime)
-        self._tracer = make_tracer(runtime.config.telemetry.otlp_endpoint)
-        observation = Observation(self._metrics, get_logger(), self._tracer)
-        self._grpc = GrpcServer(runtime.config, ExternalProcessor(runtime, observation))
+        describe_plugins(self._metrics, runtime)
+        offset_s = time.time() - time.monotonic()
+        self._observation = make_observation(
+            runtime.config, self._metrics, time.monotonic, lambda s: int((s + offset_s) * 1e9)
+        )
+        processor = ExternalProcessor(runtime, self._observation, self._metrics, time.monotonic)
+        self._grpc = GrpcServer(runtime.config, processor)
         self._admin = Admin(
             runtime.config.server.admin, lambda: exposition(registry), self._readiness
         )
@@ -72,7 +75,7 @@ class HostProcess:
             message = f"cannot listen there: {error.strerror or error}"
             raise ConfigError(source.problem(("server", "address"), message)) from error
         await self._grpc.set_serving(serving=True)
-        self._lag = asyncio.create_task(self._metrics.watch_loop_lag())
+        self._lag = asyncio.create_task(self._metrics.watch_loop(time.monotonic))
         self._is_ready, self._state = True, "serving"
         get_logger().info("serving", address=self.address, admin=self.admin_address)
 
@@ -89,8 +92,7 @@ class HostProcess:
         await self.runtime.shutdown()
         if self._lag is not None:
             self._lag.cancel()
-        if self._tracer is not None:
-            self._tracer.shutdown()
+        await asyncio.to_thread(self._observation.shutdown)
         await self._admin.stop()
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
@@ -161,5 +163,3 @@ def run_loop(runtime: Runtime) -> None:
         asyncio.run(serve(runtime))
     else:
         uvloop.run(serve(runtime))
-
-

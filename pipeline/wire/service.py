@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -26,8 +25,8 @@ _ROUTE_ATTRIBUTE = "xds.route_name"
 Context = grpc.aio.ServicerContext[pb.ProcessingRequest, pb.ProcessingResponse]
 
 
-class StreamObserver(Observer, Protocol):
-    """Sees streams as well as exchanges."""
+class StreamGauge(Protocol):
+    """Counts the streams that are open."""
 
     def stream_opened(self) -> None:
         """See a stream begin."""
@@ -41,23 +40,26 @@ class ExternalProcessor:
 
     Args:
         runtime: the compiled config.
-        observer: sees streams and exchanges.
+        observer: sees exchanges.
+        streams: counts streams.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        observer: StreamObserver,
-        clock: Callable[[], float] = time.monotonic,
+        observer: Observer,
+        streams: StreamGauge,
+        clock: Callable[[], float],
     ) -> None:
         self._runtime = runtime
         self._observer = observer
+        self._streams = streams
         self._clock = clock
 
     async def process(self, _requests: object, context: Context) -> None:
         """Serve one stream; it ends by half-close, by cancellation, or with a final answer."""
-        self._observer.stream_opened()
+        self._streams.stream_opened()
         stream: _Stream | None = None
         try:
             while True:
@@ -71,7 +73,7 @@ class ExternalProcessor:
                 if stream.machine.is_closed:
                     return
         finally:
-            self._observer.stream_closed()
+            self._streams.stream_closed()
             if stream is not None:
                 await stream.close()
 

@@ -48,7 +48,9 @@ def runtime_of(text: str, environment: Mapping[str, str] | None = None) -> Runti
 def session_of(runtime: Runtime, observer: Observer | None = None) -> RouterSession:
     """Open a session for one exchange; every route of the config may be chosen."""
     choice = Choice(runtime.candidates)
-    return RouterSession(runtime, choice, observer or Silent(), time.monotonic)
+    return RouterSession(
+        runtime, choice, observer or Silent(), clock=time.monotonic, new_id=lambda: "test-id"
+    )
 
 
 async def ask(

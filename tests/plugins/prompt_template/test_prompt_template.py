@@ -170,10 +170,8 @@ async def test_several_references_share_the_properties_each_with_its_own_types(r
         ),
         max_size=6,
     ).map("".join)
-)  # fmt: skip
-async def test_any_value_stands_verbatim_in_the_prompt(topic):
-    runtime = runtime_of(_CONFIG % "false")
-
+)
+async def test_any_value_stands_verbatim_in_the_prompt(runtime, topic):
     sent = forwarded(await ask(runtime, _chat("{template://teach}", properties={"topic": topic})))
 
     assert sent["messages"][1]["content"] == f"Explain {topic} in 50 words."

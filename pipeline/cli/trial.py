@@ -1,0 +1,201 @@
+"""One request, and perhaps an answer, through a chain in process; everything on record."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.api.answer import Event
+from pipeline.api.decisions import Decision, Refuse, Rewrite
+from pipeline.api.exchange import Exchange
+from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.api.outcome import Outcome, Step
+from pipeline.cli.differences import diff_documents, diff_lines
+from pipeline.cli.exchange_files import AnswerFile, RequestFile
+from pipeline.dialects.sse import FrameDecoder
+from pipeline.host.invoke import Bound
+from pipeline.host.runtime import Runtime
+from pipeline.host.session import Choice, RouterSession
+from pipeline.host.verdicts import Finish, Proceed
+
+PASSED = "passed"
+_NO_ATTRIBUTES: Mapping[str, str] = {}  # not `via_upstream`: no cache may store what comes of this
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one decision would change, or did.
+
+    Args:
+        headers: header edits.
+        diff: unified diff of the call or the answer.
+        events: what became of each streamed event, a word or two.
+    """
+
+    headers: HeaderEdits = NO_EDITS
+    diff: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Trial:
+    """What happened.
+
+    Args:
+        exchange: the exchange at its end; None when no route matched.
+        outcome: as `on_complete` saw it.
+        request: what the request became: passed on with all its edits, or answered.
+        response: what an answer became; None when there was none to run.
+        answered: the answer's bytes as the client gets them.
+        changes: of each step, in the order of the outcome's.
+    """
+
+    exchange: Exchange | None = None
+    outcome: Outcome | None = None
+    request: Proceed | Finish | None = None
+    response: Proceed | Finish | None = None
+    answered: bytes = b""
+    changes: list[Change] = field(default_factory=list)
+
+
+class _Record:
+    """Watches the decisions of one exchange, and its end: a watcher and an observer."""
+
+    def __init__(self) -> None:
+        self.exchange: Exchange | None = None
+        self.outcome: Outcome | None = None
+        self._changes: dict[tuple[str, str], list[Change]] = defaultdict(list)
+
+    def decided(
+        self, exchange: Exchange, given: tuple[Any, ...], bound: Bound, decision: Decision
+    ) -> None:
+        """Note what a decision changes."""
+        changes = self._changes[bound.instance.name, bound.hook]
+        event = given[0] if bound.hook == "on_response_event" else None
+        if event is None:
+            changes.append(_change(exchange, decision))
+            return
+        before = changes.pop() if changes else Change()
+        word = _event_word(event, decision)
+        diff = _event_diff(event, decision) if word != PASSED else ()
+        changes.append(replace(before, events=(*before.events, word), diff=(*before.diff, *diff)))
+
+    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Note how the exchange ended."""
+        self.exchange, self.outcome = exchange, outcome
+
+    def violation(self, kind: str) -> None:
+        """Note nothing: a fault is the answer that the client gets."""
+
+    def changes(self) -> list[Change]:
+        """Return what each step of the outcome changed, in their order."""
+        steps = self.outcome.steps if self.outcome is not None else ()
+        return [self._taken(step) for step in steps]
+
+    def _taken(self, step: Step) -> Change:
+        # A hook that failed decided nothing.
+        noted = self._changes[step.instance, step.hook] if step.decision != "error" else []
+        return noted.pop(0) if noted else Change()
+
+
+async def run_trial(
+    runtime: Runtime, choice: Choice, request: RequestFile, answer: AnswerFile | None
+) -> Trial:
+    """Run a request through the chain of its route, and an answer back.
+
+    Args:
+        runtime: a compiled config; its plugins are started and shut down.
+        choice: the routes in question.
+        request: the request.
+        answer: what the provider answers, None to stop before it.
+    """
+    record = _Record()
+    session = RouterSession(
+        runtime, choice, record, time.perf_counter, lambda: uuid.uuid4().hex, record
+    )
+    trial = Trial()
+    await runtime.startup()
+    try:
+        trial.request = await _request(session, request)
+        passed = isinstance(trial.request, Proceed)
+        if passed and answer is not None:
+            trial.response, trial.answered = await _response(session, answer, runtime)
+        elif isinstance(trial.request, Finish):
+            trial.answered = trial.request.body
+        await session.complete(cancelled=passed and answer is None)
+    finally:
+        await runtime.shutdown()
+    trial.exchange, trial.outcome, trial.changes = record.exchange, record.outcome, record.changes()
+    return trial
+
+
+async def _request(session: RouterSession, request: RequestFile) -> Proceed | Finish:
+    first = await session.request_headers(
+        request.pairs, ends=not request.body, attributes=_NO_ATTRIBUTES
+    )
+    if isinstance(first, Finish) or first.wish == "skip":
+        return first
+    second = await session.request_body(request.body)
+    return second if isinstance(second, Finish) else _joined(first, second)
+
+
+async def _response(
+    session: RouterSession, answer: AnswerFile, runtime: Runtime
+) -> tuple[Proceed | Finish, bytes]:
+    first = await session.response_headers(answer.pairs, ends=False, attributes=_NO_ATTRIBUTES)
+    if isinstance(first, Finish):
+        return first, first.body
+    if first.wish == "skip":
+        return first, answer.body
+    if first.wish == "whole":
+        second = await session.response_body(answer.body)
+        if isinstance(second, Finish):
+            return second, second.body
+        joined = _joined(first, second)
+        return joined, answer.body if joined.body is None else joined.body
+    decoder = FrameDecoder(runtime.config.limits.event)
+    frames = decoder.feed(answer.body) + decoder.finish()
+    emit = await session.response_events(frames, ended=True)
+    return first, emit.data
+
+
+def _joined(first: Proceed, second: Proceed) -> Proceed:
+    return replace(second, edits=first.edits.then(second.edits))
+
+
+def _change(exchange: Exchange, decision: Decision) -> Change:
+    if not isinstance(decision, Rewrite):
+        return Change()
+    diff: list[str] = []
+    if decision.call is not None and exchange.call is not None:
+        diff = diff_documents(exchange.call, decision.call)
+    response = exchange.response
+    if decision.answer is not None and response is not None and response.answer is not None:
+        diff = diff_documents(response.answer, decision.answer)
+    return Change(decision.headers, tuple(diff))
+
+
+def _event_word(event: Event, decision: Decision) -> str:
+    match decision:
+        case Refuse():
+            return "refused"
+        case Rewrite(events=events) if events is not None:
+            if not events:
+                return "held back"
+            if len(events) > 1:
+                return "added to" if event in events else "split"
+            return PASSED if events[0] is event else "rewritten"
+        case _:
+            return PASSED
+
+
+def _event_diff(event: Event, decision: Decision) -> tuple[str, ...]:
+    events = decision.events if isinstance(decision, Rewrite) else None
+    after = "".join(one.text for one in events or ())
+    if after == event.text:
+        return ()
+    return tuple(diff_lines(event.text.splitlines(), after.splitlines()))

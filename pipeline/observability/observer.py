@@ -1,0 +1,96 @@
+"""The observer of every exchange: what ends is counted, logged and traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from pipeline.api.exchange import Exchange
+from pipeline.api.outcome import Outcome
+from pipeline.config.schema import Config
+from pipeline.host.runtime import Runtime
+from pipeline.observability.logs import get_logger, log_exchange
+from pipeline.observability.metrics import Metrics
+
+if TYPE_CHECKING:
+    from pipeline.observability.tracing import Tracing
+
+
+class Observation:
+    """Sees exchanges end; an `Observer` of the host.
+
+    Args:
+        metrics: where they are counted.
+        logger: where they are logged.
+        clock: monotonic seconds, the same that the host measures by.
+        tracing: makes their spans, if any are wanted.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        logger: FilteringBoundLogger,
+        clock: Callable[[], float],
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._logger = logger
+        self._clock = clock
+        self._tracing = tracing
+
+    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Count, log and trace an exchange."""
+        ended_s = self._clock()
+        self._metrics.ended(exchange, outcome)
+        log_exchange(self._logger, exchange, outcome)
+        if self._tracing is not None:
+            self._tracing.ended(exchange, outcome, ended_s)
+
+    def violation(self, kind: str) -> None:
+        """Count and log a message that broke the protocol or a limit."""
+        self._metrics.violation(kind)
+        self._logger.info("violation", kind=kind)
+
+    def shutdown(self) -> None:
+        """Export the spans that are held; this may take seconds."""
+        if self._tracing is not None:
+            self._tracing.shutdown()
+
+
+def make_observation(
+    config: Config, metrics: Metrics, clock: Callable[[], float], wall_ns: Callable[[float], int]
+) -> Observation:
+    """Make the observer that a config asks for; `configure_logs` comes first.
+
+    Args:
+        config: its `telemetry` and the providers of its backends.
+        metrics: where exchanges are counted.
+        clock: monotonic seconds.
+        wall_ns: turns them into nanoseconds since the epoch.
+
+    Raises:
+        ConfigError: spans are wanted and what they need is not installed.
+    """
+    tracing = None
+    if config.telemetry.otlp_endpoint is not None:
+        # OpenTelemetry costs memory and start-up time: only those who trace pay.
+        from pipeline.observability.tracing import Tracing, make_provider  # noqa: PLC0415
+
+        providers = {name: backend.provider for name, backend in config.backends.items()}
+        provider = make_provider(config.telemetry.otlp_endpoint)
+        tracing = Tracing(provider, wall_ns, providers)
+    return Observation(metrics, get_logger(), clock, tracing)
+
+
+def describe_plugins(metrics: Metrics, runtime: Runtime) -> None:
+    """Say in the metrics which plugin is behind each instance."""
+    metrics.forget_plugins()
+    for name, instance in runtime.instances.items():
+        metrics.plugin(
+            name,
+            uses=runtime.config.plugins[name].uses,
+            distribution=instance.found.distribution,
+            version=instance.found.version,
+        )
