@@ -8,7 +8,7 @@ import typer
 
 from pipeline.cli.options import compiled
 from pipeline.cli.output import PROBLEMS, console, print_json, problem_json, problem_text
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Problem
 from pipeline.host.lint import Lint, lint
 
 
@@ -23,11 +23,14 @@ def check(path: Path, *, as_json: bool, strict: bool) -> None:
     Raises:
         typer.Exit: with 1 when something must be put right.
     """
+    errors: tuple[Problem, ...] = ()
+    lints: list[Lint] = []
+    routes = 0
     try:
         with compiled(path) as runtime:
-            lints, errors, routes = lint(runtime), (), len(runtime.routes)
+            lints, routes = lint(runtime), len(runtime.routes)
     except ConfigError as error:
-        lints, errors, routes = [], error.problems, 0
+        errors = error.problems
     if as_json:
         found = [problem_json(problem) for problem in errors]
         print_json([*found, *(problem_json(x.problem, x.severity, x.rule) for x in lints)])

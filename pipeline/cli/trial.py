@@ -22,7 +22,6 @@ from pipeline.host.runtime import Runtime
 from pipeline.host.session import Choice, RouterSession
 from pipeline.host.verdicts import Finish, Proceed
 
-PASSED = "passed"
 _NO_ATTRIBUTES: Mapping[str, str] = {}  # not `via_upstream`: no cache may store what comes of this
 
 
@@ -62,6 +61,32 @@ class Trial:
     changes: list[Change] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Stream:
+    """What one plugin made of the events of a stream."""
+
+    before: str = ""
+    after: str = ""
+    words: list[str] = field(default_factory=list)
+
+    def add(self, event: Event, decision: Decision) -> None:
+        word = "passed"
+        events: tuple[Event, ...] = (event,)
+        if isinstance(decision, Refuse):
+            word, events = "refused", ()
+        elif isinstance(decision, Rewrite) and decision.events is not None:
+            events = tuple(decision.events)
+            word = "rewritten" if events else "held back"
+            word = "passed" if events == (event,) else word
+        self.words.append(word)
+        self.before += event.text
+        self.after += "".join(one.text for one in events)
+
+    def change(self) -> Change:
+        diff = diff_lines(self.before.splitlines(), self.after.splitlines())
+        return Change(diff=tuple(diff), events=tuple(self.words))
+
+
 class _Record:
     """Watches the decisions of one exchange, and its end: a watcher and an observer."""
 
@@ -69,20 +94,17 @@ class _Record:
         self.exchange: Exchange | None = None
         self.outcome: Outcome | None = None
         self._changes: dict[tuple[str, str], list[Change]] = defaultdict(list)
+        self._streams: dict[str, _Stream] = defaultdict(_Stream)
 
     def decided(
         self, exchange: Exchange, given: tuple[Any, ...], bound: Bound, decision: Decision
     ) -> None:
         """Note what a decision changes."""
-        changes = self._changes[bound.instance.name, bound.hook]
-        event = given[0] if bound.hook == "on_response_event" else None
-        if event is None:
-            changes.append(_change(exchange, decision))
-            return
-        before = changes.pop() if changes else Change()
-        word = _event_word(event, decision)
-        diff = _event_diff(event, decision) if word != PASSED else ()
-        changes.append(replace(before, events=(*before.events, word), diff=(*before.diff, *diff)))
+        name = bound.instance.name
+        if bound.hook == "on_response_event":
+            self._streams[name].add(given[0], decision)
+        else:
+            self._changes[name, bound.hook].append(_change(exchange, decision))
 
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         """Note how the exchange ended."""
@@ -97,9 +119,12 @@ class _Record:
         return [self._taken(step) for step in steps]
 
     def _taken(self, step: Step) -> Change:
-        # A hook that failed decided nothing.
-        noted = self._changes[step.instance, step.hook] if step.decision != "error" else []
-        return noted.pop(0) if noted else Change()
+        if step.decision == "error":
+            return Change()
+        if step.hook == "on_response_event":
+            stream = self._streams.pop(step.instance, None)
+            return stream.change() if stream is not None else Change()
+        return self._changes[step.instance, step.hook].pop(0)
 
 
 async def run_trial(
@@ -177,25 +202,3 @@ def _change(exchange: Exchange, decision: Decision) -> Change:
     if decision.answer is not None and response is not None and response.answer is not None:
         diff = diff_documents(response.answer, decision.answer)
     return Change(decision.headers, tuple(diff))
-
-
-def _event_word(event: Event, decision: Decision) -> str:
-    match decision:
-        case Refuse():
-            return "refused"
-        case Rewrite(events=events) if events is not None:
-            if not events:
-                return "held back"
-            if len(events) > 1:
-                return "added to" if event in events else "split"
-            return PASSED if events[0] is event else "rewritten"
-        case _:
-            return PASSED
-
-
-def _event_diff(event: Event, decision: Decision) -> tuple[str, ...]:
-    events = decision.events if isinstance(decision, Rewrite) else None
-    after = "".join(one.text for one in events or ())
-    if after == event.text:
-        return ()
-    return tuple(diff_lines(event.text.splitlines(), after.splitlines()))

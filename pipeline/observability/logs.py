@@ -113,7 +113,7 @@ def _without_exception_text(_: WrappedLogger, __: str, event: EventDict) -> Even
     if error is True:
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
-        event["exception"] = [
+        event["raised"] = [
             f"{type(one).__module__}.{type(one).__qualname__}" for one in _causes(error)
         ]
         event["at"] = _places(error.__traceback__)

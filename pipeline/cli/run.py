@@ -1,0 +1,134 @@
+"""`dragoman run`: everything at once, for a first look and for one machine: host, Envoy, demo."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from pipeline.config.load import check_config, load_config
+from pipeline.config.schema import Config
+from pipeline.config.source import Source, parse_source
+from pipeline.demo.upstream import DemoSettings
+from pipeline.demo.upstream import serve as serve_demo
+from pipeline.envoy.bootstrap import bootstrap
+from pipeline.envoy.process import EnvoyProcess
+from pipeline.host.compile import compile_config
+from pipeline.observability.logs import configure_logs
+from pipeline.server.process import HostProcess, running
+
+DEFAULT_CONFIG = "dragoman.yaml"
+_DEMO_PACE_S = 0.03
+_KEYS = {"OPENAI_API_KEY": "DRAGOMAN_OPENAI_URL", "ANTHROPIC_API_KEY": "DRAGOMAN_ANTHROPIC_URL"}
+
+
+def run(config: Path | None) -> None:
+    """Run Envoy and the host for a config until SIGINT or SIGTERM.
+
+    Args:
+        config: path of the config; without one, `dragoman.yaml` of this folder, else the embedded
+            default, with the demo upstream where the environment has no provider's key.
+
+    Raises:
+        ConfigError: the config cannot be used, or Envoy is not installed.
+        EnvoyFailed: Envoy did not start.
+    """
+    if config is None and Path(DEFAULT_CONFIG).is_file():
+        config = Path(DEFAULT_CONFIG)
+    asyncio.run(_run(config))
+
+
+async def _run(path: Path | None) -> None:
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-")))
+        has_demo = False
+        if path is not None:
+            config, source = load_config(path, os.environ)
+        else:
+            config, source, has_demo = await _embedded(stack, directory)
+        configure_logs(config.telemetry.log_level, config.telemetry.log_format)
+        runtime = compile_config(config, source)
+        host = await stack.enter_async_context(running(runtime))
+        envoy = EnvoyProcess(directory, concurrency=config.envoy.concurrency)
+        await envoy.start(bootstrap(config, runtime.plans, runtime.default_urls))
+        stack.push_async_callback(envoy.stop)
+        _announce(config, host, envoy, path, has_demo=has_demo)
+        await _until_signal_or_end(envoy)
+
+
+async def _embedded(stack: AsyncExitStack, directory: Path) -> tuple[Config, Source, bool]:
+    """Load the embedded default, and start the demo upstream for providers without a key."""
+    environment: dict[str, str] = dict(os.environ)
+    environment["DRAGOMAN_SOCKET"] = f"{directory}/ext_proc.sock"
+    needs_demo = [key for key in _KEYS if not environment.get(key)]
+    if len(needs_demo) == len(_KEYS):
+        port = await stack.enter_async_context(serve_demo(DemoSettings(pace_s=_DEMO_PACE_S)))
+        for key in needs_demo:
+            environment |= {key: "demo", _KEYS[key]: f"http://127.0.0.1:{port}/v1"}
+    text = files("pipeline.cli").joinpath("default.yaml").read_text(encoding="utf-8")
+    source = parse_source(text, _with_defaults(environment), file="the embedded default")
+    return check_config(source), source, len(needs_demo) == len(_KEYS)
+
+
+def _with_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    # With one key of two, the other provider takes the client's own credential.
+    return dict.fromkeys(_KEYS, "") | dict(environment)
+
+
+async def _until_signal_or_end(envoy: EnvoyProcess) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    ended = asyncio.ensure_future(envoy.wait())
+    asked = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (ended, asked):
+        task.cancel()
+    if ended.done() and not ended.cancelled():
+        Console(stderr=True).print(f"[red]Envoy ended with status {ended.result()}[/red]")
+
+
+def _announce(
+    config: Config, host: HostProcess, envoy: EnvoyProcess, path: Path | None, *, has_demo: bool
+) -> None:
+    console = Console(highlight=False)
+    url = f"http://{envoy.address}"
+    admin = f"http://{host.admin_address}"
+    demo = "the built-in demo upstream: no provider key is in the environment"
+    rows = [
+        f"[bold]Dragoman is ready at {url}[/bold]",
+        "",
+        f"config    {path or 'the embedded default (put a dragoman.yaml here to use your own)'}",
+        f"upstream  {demo if has_demo else ', '.join(config.backends) or 'none'}",
+        f"metrics   {admin}/metrics",
+        f"health    {admin}/health/ready",
+        f"envoy     {envoy.admin_url}",
+    ]
+    console.print(Panel("\n".join(rows), expand=False))
+    console.print("Ask it something:\n")
+    console.print(_curl(url, "What is 6 * 7?", streamed=False), soft_wrap=True)
+    console.print("\nAs a stream:\n")
+    console.print(_curl(url, "Count to 10", streamed=True), soft_wrap=True)
+    console.print("\nCtrl-C stops it.")
+
+
+def _curl(url: str, question: str, *, streamed: bool) -> str:
+    stream = ', "stream": true' if streamed else ""
+    message = f'[{{"role": "user", "content": "{question}"}}]'
+    body = f'{{"model": "gpt-5-mini"{stream}, "messages": {message}}}'
+    flags = "-sN" if streamed else "-s"
+    return (
+        f"curl {flags} {url}/v1/chat/completions \\\n"
+        f"  -H 'content-type: application/json' \\\n"
+        f"  -d {shlex.quote(body)}"
+    )

@@ -1,0 +1,117 @@
+"""What comes of a trial: what goes upstream, or what the client gets, credentials masked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.cli.differences import Mask, diff_lines
+from pipeline.cli.exchange_files import RequestFile
+from pipeline.cli.trial import Trial
+from pipeline.host.names import ROUTE_HEADER
+from pipeline.host.runtime import Route, Runtime
+from pipeline.host.verdicts import Finish, Proceed
+
+
+def request_verdict(
+    runtime: Runtime, trial: Trial, request: RequestFile, mask: Mask
+) -> dict[str, Any]:
+    """Say what the request became."""
+    verdict, exchange = trial.request, trial.exchange
+    if isinstance(verdict, Finish):
+        return _finished(verdict, mask)
+    assert isinstance(verdict, Proceed)  # noqa: S101 - every trial begins with a request
+    assert exchange is not None  # noqa: S101 - only a request on a route goes on
+    target = runtime.routes[verdict.edits.set.get(ROUTE_HEADER, exchange.route)]
+    notes = [_target_words(target)]
+    if target.name != exchange.route:
+        notes.insert(0, f"Envoy is told to take the route {target.name} instead")
+    if target.folded is None:
+        notes += _attempts(target, trial, mask)
+    if verdict.body is None:
+        notes.append(f"body as it came, byte for byte ({len(request.body)} bytes)")
+    else:
+        notes.append(f"body rewritten: {len(request.body)} → {len(verdict.body)} bytes")
+    return {
+        "goes": "upstream",
+        "title": "Goes upstream",
+        "status": None,
+        "notes": notes,
+        "headers": mask.edits(verdict.edits),
+        "diff": _body_diff(request.body, verdict.body),
+        "body": [],
+    }
+
+
+def response_verdict(runtime: Runtime, trial: Trial, mask: Mask) -> dict[str, Any] | None:
+    """Say what the answer became; None when none was run."""
+    verdict, exchange = trial.response, trial.exchange
+    if verdict is None or exchange is None:
+        return None
+    if isinstance(verdict, Finish):
+        return _finished(verdict, mask)
+    notes = []
+    if not runtime.routes[exchange.route].plan.response_headers:
+        notes.append("the route has no response phase: Envoy does not show its answers to the host")
+    return {
+        "goes": "client",
+        "title": "The client gets the answer",
+        "status": 200,
+        "notes": notes,
+        "headers": mask.edits(verdict.edits),
+        "diff": [],
+        "body": trial.answered.decode("utf-8", "replace").splitlines(),
+    }
+
+
+def _finished(finish: Finish, mask: Mask) -> dict[str, Any]:
+    word = "an answer from the chain" if finish.status < 400 else f"an error, {finish.code}"
+    return {
+        "goes": "client",
+        "title": f"The client gets {finish.status}: {word}",
+        "status": finish.status,
+        "notes": [],
+        "headers": mask.edits(HeaderEdits(set=finish.headers)),
+        "diff": [],
+        "body": _readable(finish.body),
+    }
+
+
+def _target_words(target: Route) -> str:
+    if not target.backends:
+        return f"route {target.name} has no backends: Envoy has nowhere to send it"
+    names = ", then ".join(
+        f"{backend.name} ({backend.provider}, {backend.url.geturl()})"
+        for backend, _ in target.backends
+    )
+    return f"to {names}"
+
+
+def _attempts(target: Route, trial: Trial, mask: Mask) -> list[str]:
+    exchange = trial.exchange
+    assert exchange is not None  # noqa: S101 - see `request_verdict`
+    notes = []
+    for backend, provider in target.backends:
+        attempt = provider.prepare(backend, exchange.request, exchange.call)
+        edits = mask.edits(attempt.headers if attempt.headers else NO_EDITS)
+        words = [
+            f"-{name}" if value is None else f"{name}: {value}" for name, value in edits.items()
+        ]
+        if attempt.call is not None:
+            words.append(f"model {attempt.call.model}")
+        notes.append(f"an attempt at {backend.name} sets {'; '.join(words) or 'nothing'}")
+    return notes
+
+
+def _body_diff(before: bytes, after: bytes | None) -> list[str]:
+    return [] if after is None else diff_lines(_readable(before), _readable(after))
+
+
+def _readable(body: bytes) -> list[str]:
+    text = body.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.splitlines()
+    return json.dumps(value, indent=2, ensure_ascii=False).splitlines()
