@@ -37,14 +37,18 @@ class Outcome:
 
     Args:
         ending: `completed` when a provider's answer went through whole.
-        status: the HTTP status that the client got, 0 if none.
+        status: the HTTP status that the client got; 0 where the route shows none to the host.
+        code: the stable code of a refusal, else empty.
         steps: every hook that ran, in order; events of a stream are summed per instance.
+        started_s: monotonic time of the first header.
         duration_s: from the first header to the end.
         overhead_s: the part of it spent in the host and its plugins.
     """
 
     ending: Ending
     status: int
+    code: str
     steps: tuple[Step, ...]
+    started_s: float
     duration_s: float
     overhead_s: float

@@ -69,7 +69,7 @@ def read_request_file(file: Path, path: str) -> RequestFile:
         headers.setdefault("content-type", JSON)
     pseudo = {":method": method, ":path": str(described["path"]), ":authority": host}
     pairs = {**pseudo, ":scheme": "https", **headers}
-    return RequestFile(tuple((k, v.encode()) for k, v in pairs.items()), body)
+    return RequestFile(tuple((k, v.encode("utf-8", "replace")) for k, v in pairs.items()), body)
 
 
 def read_answer_file(file: Path) -> AnswerFile:
@@ -95,7 +95,9 @@ def read_answer_file(file: Path) -> AnswerFile:
 def _body(body: Any) -> bytes:
     if body is None:
         return b""
-    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode()
+    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode(
+        "utf-8", "replace"
+    )
 
 
 def _headers(headers: Any, file: Path) -> dict[str, str]:

@@ -60,7 +60,7 @@ def _phases(route: Route) -> list[tuple[str, Sequence[Group]]]:
         ("Response headers", chain.response_headers),
         ("Whole answer", chain.response),
         ("Streamed answer", [(bound,) for bound in chain.stream]),
-        ("After the client has its answer", [(bound,) for bound in chain.complete]),
+        ("After the answer", [(bound,) for bound in chain.complete]),
     ]
 
 
@@ -134,22 +134,22 @@ def _print(out: Console, runtime: Runtime, route: Route, lints: list[Lint]) -> N
 
 def _chain_table(route: Route) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("Phase", "#", "Plugin", "Hook", "Timeout", "On error", "Mode", "When"):
-        table.add_column(title, overflow="fold")
+    for title in ("Phase, plugin", "Hook", "Timeout", "On error", "Mode"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("When", overflow="fold")
     for title, groups in _phases(route):
-        label = f"[bold]{title}[/]"
+        if groups:
+            table.add_row(f"[bold]{title}[/]")
         for number, group in enumerate(groups, 1):
             for bound in group:
                 row = _hook(bound)
+                mark = _SIDE_BY_SIDE if len(group) > 1 else " "
                 table.add_row(
-                    label,
-                    f"{number} {_SIDE_BY_SIDE}" if len(group) > 1 else str(number),
-                    row["instance"],
+                    f"{number:3}{mark} {row['instance']}",
                     row["hook"],
                     seconds_words(row["timeout_s"]),
                     row["on_error"],
                     row["mode"],
                     escape(row["when"] or ""),
                 )
-                label = ""
     return table

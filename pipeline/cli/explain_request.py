@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pipeline.api.outcome import Step
 from pipeline.cli.differences import Mask
-from pipeline.cli.exchange_files import RequestFile, read_answer_file, read_request_file
+from pipeline.cli.exchange_files import AnswerFile, RequestFile, read_answer_file, read_request_file
 from pipeline.cli.explain import find_route
 from pipeline.cli.options import compiled
 from pipeline.cli.output import console, print_json
@@ -62,14 +62,16 @@ def explain_request(
             trial = asyncio.run(run_trial(runtime, Choice(candidates, route), request, answer))
         except FrameTooLong as error:
             raise typer.BadParameter(f"{answer_file}: {error}") from None
-        document = _document(runtime, trial, request)
+        document = _document(runtime, trial, request, answer)
     if as_json:
         print_json(document)
     else:
         _print(console(), document)
 
 
-def _document(runtime: Runtime, trial: Trial, request: RequestFile) -> dict[str, Any]:
+def _document(
+    runtime: Runtime, trial: Trial, request: RequestFile, answer: AnswerFile | None
+) -> dict[str, Any]:
     given = {name: value.decode("utf-8", "replace") for name, value in request.pairs}
     settings = runtime.config.backends.values()
     keys = [s.api_key.get_secret_value() for s in settings if s.api_key is not None]
@@ -87,7 +89,7 @@ def _document(runtime: Runtime, trial: Trial, request: RequestFile) -> dict[str,
             _step(step, change, mask) for step, change in zip(steps, trial.changes, strict=True)
         ],
         "verdict": request_verdict(runtime, trial, request, mask),
-        "answer": response_verdict(runtime, trial, mask),
+        "answer": response_verdict(runtime, trial, answer, mask),
     }
 
 
@@ -165,7 +167,12 @@ def _change_lines(
         else:
             yield Text(f"+ {name}: {value}", style="green")
     if events:
-        yield Text(", ".join(f"{count} events {word}" for word, count in events.items()))
+        yield Text(
+            ", ".join(
+                f"{count} {'event' if count == 1 else 'events'} {word}"
+                for word, count in events.items()
+            )
+        )
     styles = {"+": "green", "-": "red", "@": "dim cyan"}
     for line in diff:
         yield Text(line, style=styles.get(line[:1], ""))

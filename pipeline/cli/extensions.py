@@ -30,7 +30,11 @@ class Commands(TyperGroup):
             return built_in
         with reported(), compiled(default_config()) as runtime:
             found = registered(runtime, taken=self.commands).get(cmd_name)
-        return None if found is None else get_command(found)
+        if found is None:
+            return None
+        command = get_command(found)
+        command.name = cmd_name
+        return command
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return all names; a config with errors must not stand in the way of help."""

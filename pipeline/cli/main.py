@@ -63,7 +63,7 @@ def run_command(
     from pipeline.cli.run import run as start
 
     with reported():
-        start(config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None))
+        start(config)
 
 
 @app.command()

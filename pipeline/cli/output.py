@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from pipeline.errors import ConfigError, Problem
+from pipeline.errors import ConfigError, DragomanError, Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 PROBLEMS = 1
 """Exit code where something was found that must be put right; 2 is a wrong command line."""
@@ -21,6 +23,8 @@ _STYLES = {"warning": "bold yellow", "info": "bold cyan"}
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console; nothing is highlighted or wrapped that we did not ask for."""
+    from rich.console import Console
+
     return Console(stderr=stderr, highlight=False, emoji=False)
 
 
@@ -43,6 +47,8 @@ def problem_json(problem: Problem, severity: str = "error", rule: str = "") -> d
 
 def problem_text(problem: Problem, severity: str = "error") -> Text:
     """Return a problem as `file:line: key: message`; a lint says its severity before the key."""
+    from rich.text import Text
+
     where = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
     text = Text()
     if where:
@@ -63,14 +69,15 @@ def print_problems(problems: Sequence[Problem], to: Console) -> None:
 
 @contextmanager
 def reported(*, as_json: bool = False) -> Iterator[None]:
-    """Print a ConfigError's problems instead of a traceback, and exit with 1."""
+    """Print what went wrong instead of a traceback, and exit with 1."""
     try:
         yield
-    except ConfigError as error:
+    except DragomanError as error:
+        problems = error.problems if isinstance(error, ConfigError) else (Problem("", str(error)),)
         if as_json:
-            print_json([problem_json(problem) for problem in error.problems])
+            print_json([problem_json(problem) for problem in problems])
         else:
-            print_problems(error.problems, console(stderr=True))
+            print_problems(problems, console(stderr=True))
         raise typer.Exit(PROBLEMS) from None
 
 

@@ -66,7 +66,7 @@ def _row(runtime: Runtime, name: str) -> dict[str, Any]:
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold dim")
     for title in ("Plugin", "From", "Hooks", "Routes", "Policies"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == "Hooks")
     for row in rows:
         kind = ", ".join([*row["traits"], *(k for k in ("read_only", "blocking") if row[k])])
         source = f"{row['distribution']} {row['version']}".strip()

@@ -116,7 +116,8 @@ class _Record:
     def changes(self) -> list[Change]:
         """Return what each step of the outcome changed, in their order."""
         steps = self.outcome.steps if self.outcome is not None else ()
-        return [self._taken(step) for step in steps]
+        # A stream's events are one step per kind of decision: the last tells of them all.
+        return [self._taken(step) for step in reversed(steps)][::-1]
 
     def _taken(self, step: Step) -> Change:
         if step.decision == "error":
@@ -124,7 +125,7 @@ class _Record:
         if step.hook == "on_response_event":
             stream = self._streams.pop(step.instance, None)
             return stream.change() if stream is not None else Change()
-        return self._changes[step.instance, step.hook].pop(0)
+        return self._changes[step.instance, step.hook].pop()
 
 
 async def run_trial(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.api.headers import HeaderEdits
 from pipeline.cli.differences import Mask, diff_lines
-from pipeline.cli.exchange_files import RequestFile
+from pipeline.cli.exchange_files import AnswerFile, RequestFile
 from pipeline.cli.trial import Trial
 from pipeline.host.names import ROUTE_HEADER
 from pipeline.host.runtime import Route, Runtime
@@ -44,24 +44,30 @@ def request_verdict(
     }
 
 
-def response_verdict(runtime: Runtime, trial: Trial, mask: Mask) -> dict[str, Any] | None:
+def response_verdict(
+    runtime: Runtime, trial: Trial, answer: AnswerFile | None, mask: Mask
+) -> dict[str, Any] | None:
     """Say what the answer became; None when none was run."""
     verdict, exchange = trial.response, trial.exchange
-    if verdict is None or exchange is None:
+    if verdict is None or exchange is None or answer is None:
         return None
     if isinstance(verdict, Finish):
         return _finished(verdict, mask)
     notes = []
     if not runtime.routes[exchange.route].plan.response_headers:
         notes.append("the route has no response phase: Envoy does not show its answers to the host")
+    if trial.answered == answer.body:
+        notes.append(f"body as it came, byte for byte ({len(answer.body)} bytes)")
+    else:
+        notes.append(f"body changed: {len(answer.body)} → {len(trial.answered)} bytes")
     return {
         "goes": "client",
         "title": "The client gets the answer",
         "status": 200,
         "notes": notes,
         "headers": mask.edits(verdict.edits),
-        "diff": [],
-        "body": trial.answered.decode("utf-8", "replace").splitlines(),
+        "diff": diff_lines(_readable(answer.body), _readable(trial.answered)),
+        "body": [],
     }
 
 
@@ -94,7 +100,7 @@ def _attempts(target: Route, trial: Trial, mask: Mask) -> list[str]:
     notes = []
     for backend, provider in target.backends:
         attempt = provider.prepare(backend, exchange.request, exchange.call)
-        edits = mask.edits(attempt.headers if attempt.headers else NO_EDITS)
+        edits = mask.edits(attempt.headers)
         words = [
             f"-{name}" if value is None else f"{name}: {value}" for name, value in edits.items()
         ]

@@ -181,6 +181,9 @@ def _fitted(
     if taken == given:
         return function
     places = [given.index(name) for name in taken]
+    if len(places) == 1 and not inspect.iscoroutinefunction(function):
+        place = places[0]
+        return lambda *arguments: function(arguments[place])
     if inspect.iscoroutinefunction(function):
 
         async def fitted_async(*arguments: Any) -> Any:

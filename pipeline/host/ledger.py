@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from pipeline.api.decisions import Continue, Decision, Refuse, Reply
 from pipeline.api.outcome import Step
 
 _KINDS: dict[type, str] = {Continue: "continue", Refuse: "refuse", Reply: "reply"}
+
+
+EVENT_HOOK = "on_response_event"
+
+
+class _Tally:
+    """Events of one stream that one instance decided alike."""
+
+    __slots__ = ("duration_s", "reason", "started_s")
+
+    def __init__(self, reason: str, started_s: float) -> None:
+        self.reason = reason
+        self.started_s = started_s
+        self.duration_s = 0.0
 
 
 class Ledger:
@@ -19,14 +32,14 @@ class Ledger:
         clock: monotonic seconds.
     """
 
-    __slots__ = ("_entered_s", "_event_steps", "_spent_s", "clock", "started_s", "steps")
+    __slots__ = ("_entered_s", "_spent_s", "_steps", "_tallies", "clock", "started_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.started_s = self._entered_s = clock()
         self._spent_s = 0.0
-        self.steps: list[Step] = []
-        self._event_steps: dict[tuple[str, str, bool], int] = {}
+        self._steps: list[Step] = []
+        self._tallies: dict[tuple[str, str, bool], _Tally] = {}
 
     def enter(self) -> float:
         """Note that the host begins to work on a message; return the time."""
@@ -36,6 +49,24 @@ class Ledger:
     def leave(self) -> None:
         """Note that it is done with the message."""
         self._spent_s += self.clock() - self._entered_s
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every hook that ran; of a stream's events one step for all that were decided alike."""
+        if not self._tallies:
+            return tuple(self._steps)
+        events = (
+            Step(name, EVENT_HOOK, kind, t.reason, t.started_s, t.duration_s, applied)  # type: ignore[arg-type]
+            for (name, kind, applied), t in self._tallies.items()
+        )
+        return (*self._steps, *events)
+
+    def note_continue(self, instance: str, started_s: float) -> None:
+        """Add an event that a plugin let pass, which is what becomes of nearly all of them."""
+        tally = self._tallies.get((instance, "continue", True))
+        if tally is None:
+            tally = self._tallies[instance, "continue", True] = _Tally("", started_s)
+        tally.duration_s += self.clock() - started_s
 
     @property
     def overhead_s(self) -> float:
@@ -70,15 +101,13 @@ class Ledger:
         self, instance: str, hook: str, kind: Any, reason: str, started_s: float, applied: bool
     ) -> None:
         duration_s = self.clock() - started_s
-        if hook == "on_response_event":
-            # A stream may have any number of events: one step for all of an instance's that
-            # were decided alike.
-            place = self._event_steps.setdefault((instance, kind, applied), len(self.steps))
-            if place < len(self.steps):
-                before = self.steps[place]
-                self.steps[place] = replace(before, duration_s=before.duration_s + duration_s)
-                return
-        self.steps.append(Step(instance, hook, kind, reason, started_s, duration_s, applied))
+        if hook != EVENT_HOOK:
+            self._steps.append(Step(instance, hook, kind, reason, started_s, duration_s, applied))
+            return
+        tally = self._tallies.get((instance, kind, applied))
+        if tally is None:
+            tally = self._tallies[instance, kind, applied] = _Tally(reason, started_s)
+        tally.duration_s += duration_s
 
     def report(self) -> dict[str, str]:
         """Word the steps for the response headers.
@@ -89,11 +118,12 @@ class Ledger:
         """
         overhead_ms = f"{self.overhead_s * 1000:.2f}"
         report = {"overhead_ms": overhead_ms, "server_timing": f"dragoman;dur={overhead_ms}"}
-        if not self.steps:
+        steps = self.steps
+        if not steps:
             return report
         words: dict[str, str] = {}
         spent_s: dict[str, float] = {}
-        for step in self.steps:
+        for step in steps:
             name = step.instance
             spent_s[name] = spent_s.get(name, 0.0) + step.duration_s
             word = step.decision if step.applied else f"shadow-{step.decision}"

@@ -14,7 +14,7 @@ from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
 from pipeline.host.chain import Group
 from pipeline.host.instances import Instance
 from pipeline.host.invoke import Bound, call_hook, checked
-from pipeline.host.ledger import Ledger
+from pipeline.host.ledger import EVENT_HOOK, Ledger
 from pipeline.host.rollout import is_enforced
 
 Apply = Callable[[Decision], Awaitable[Refuse | Reply | None]]
@@ -86,6 +86,9 @@ class Policy:
         try:
             budget_s = self.exchange.deadline_s - started_s
             result = await call_hook(bound, (self.exchange, *arguments), budget_s, self.pool)
+            if result is None and bound.hook == EVENT_HOOK and self.is_enforced(instance):
+                self.ledger.note_continue(instance.name, started_s)
+                return CONTINUE
             decision = CONTINUE if result is None else checked(bound, result)
         except PluginError as error:
             return self.failed(bound, error, started_s)

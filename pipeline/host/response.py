@@ -89,11 +89,9 @@ class ResponseSide:
         decode = exchange.dialect.decode_event
         events = [decode(frame.raw, frame.name, frame.data) for frame in frames]
         out = await self._stream.feed(events, ended=ended)
-        is_original = len(out) >= len(events) and all(
-            a is b for a, b in zip(out, events, strict=False)
-        )
-        data = b"".join(event.raw for event in out)
-        return Emit(data, is_original=is_original, end=self._stream.is_ended)
+        data = b"".join([event.raw for event in out])
+        # Events are equal only where they are the same.
+        return Emit(data, is_original=out == events, end=self._stream.is_ended)
 
     async def replied(self, answer: Answer, headers: HeaderEdits, *, streamed: bool) -> Finish:
         """Run a plugin's reply through the plugins before it, and deliver it."""

@@ -55,8 +55,9 @@ class Run:
         self._has_touched_routing = False
         self._edits = NO_EDITS
         self._entered: int | None = None
-        self.ending: Ending = "completed"
-        self.status = 0
+        self._ending: Ending = "completed"
+        self._status = 0
+        self._code = ""
         self.exchange = Exchange(
             id=exchange_id,
             route=route.name,
@@ -120,32 +121,43 @@ class Run:
 
     def end(self, finish: Finish, ending: Ending) -> Finish:
         """Note how the exchange ends for the client, and report the steps with it."""
-        self.ending, self.status = ending, finish.status
+        self._ending, self._status = ending, finish.status
+        self._code = finish.code if ending == "refused" else ""
         headers = {**finish.headers, **replies.report_headers(self.ledger.report())}
+        self.ledger.leave()
         return Finish(finish.status, headers, finish.body, finish.code)
 
     async def complete(self, observer: Observer, *, cancelled: bool) -> None:
         """Run `on_complete` for every plugin that was entered, then report the outcome."""
-        if cancelled and self.ending == "completed":
-            self.ending = "cancelled"
-        if self.response.status:
-            self.status = self.status or self.response.status
+        if cancelled and self._ending == "completed":
+            self._ending = "cancelled"
+        self._status = self._status or self.response.status
         self.exchange.signals.cancel()
-        outcome = Outcome(
-            self.ending,
-            self.status,
-            tuple(self.ledger.steps),
-            self.ledger.total_s,
-            self.ledger.spent_s,
-        )
+        if self.route.chain.complete:
+            # A stream that Envoy cancelled still gets its `on_complete`.
+            await self._runtime.finish(self._look_back(self._outcome()))
+        observer.ended(self.exchange, self._outcome())
+
+    async def _look_back(self, outcome: Outcome) -> None:
         called = {step.instance for step in outcome.steps}
         for bound in self.route.chain.complete:
             was_entered = self._entered is None or bound.index <= self._entered
-            if not (was_entered or bound.instance.name in called):
-                continue
-            if self._policy.is_active(bound.instance):
+            if (was_entered or bound.instance.name in called) and self._policy.is_active(
+                bound.instance
+            ):
                 await self._policy.look_back(bound, outcome)
-        observer.ended(self.exchange, outcome)
+
+    def _outcome(self) -> Outcome:
+        ledger = self.ledger
+        return Outcome(
+            self._ending,
+            self._status,
+            self._code,
+            ledger.steps,
+            ledger.started_s,
+            ledger.total_s,
+            ledger.spent_s,
+        )
 
     async def _phase(self, groups: tuple[Group, ...]) -> Finish | None:
         ended = await self._policy.run(groups, self._apply)

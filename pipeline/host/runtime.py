@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from pipeline.api.exchange import Exchange
@@ -69,7 +70,7 @@ class Route:
         return self.backends[0] if len(self.backends) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Runtime:
     """A compiled config.
 
@@ -97,13 +98,14 @@ class Runtime:
     routing_headers: frozenset[str]
     pool: ThreadPoolExecutor
     _started: list[Instance] = field(default_factory=list)
+    _finishing: set[asyncio.Task[None]] = field(default_factory=set)
 
-    @property
+    @cached_property
     def candidates(self) -> Sequence[tuple[Matcher, Route]]:
         """Every route with its matcher, in config order."""
         return [(route.matcher, route) for route in self.routes.values()]
 
-    @property
+    @cached_property
     def routes_by_model(self) -> bool:
         """Whether any route matches on the model."""
         return any(route.matcher.model is not None for route in self.routes.values())
@@ -136,8 +138,17 @@ class Runtime:
                         self.source.problem(("plugins", instance.name), message)
                     ) from error
 
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work to its end, even where who waits for it is cancelled; `shutdown` waits too."""
+        task = asyncio.ensure_future(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        await asyncio.shield(task)
+
     async def shutdown(self) -> None:
         """Shut every started instance down in reverse order; one that fails stops no other."""
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=self.config.server.drain)
         while self._started:
             instance = self._started.pop()
             if instance.has("shutdown"):

@@ -97,7 +97,10 @@ class RouterSession:
             verdict = run.proceed("whole")
         else:
             verdict = run.send(with_body=False)
-        return self._left(replace(verdict, edits=self._stripped().then(verdict.edits)))
+        stripped = self._stripped()
+        if stripped:
+            verdict = replace(verdict, edits=stripped.then(verdict.edits))
+        return self._left(verdict)
 
     async def request_body(self, body: bytes) -> Verdict:
         """Parse the call, run `on_request`, and prepare the attempt where it is folded in."""

@@ -66,7 +66,7 @@ class Metrics(Collector):
     """Every metric of `catalogue`, updated on the event loop.
 
     The series are plain numbers: with prometheus_client's own counters and histograms an exchange
-    of three hooks costs three times as much, and it is paid for on every call.
+    of three hooks costs several times as much, and every call pays for it.
 
     Args:
         registry: where Prometheus finds them.

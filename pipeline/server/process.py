@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,7 @@ from pipeline.config.load import load_config
 from pipeline.errors import ConfigError
 from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
-from pipeline.observability.logs import configure_logs, get_logger
+from pipeline.observability.logs import configure_logs, get_logger, log_loop_fault
 from pipeline.observability.metrics import Metrics, exposition
 from pipeline.observability.observer import describe_plugins, make_observation
 from pipeline.server.admin import Admin
@@ -138,8 +139,12 @@ async def serve(runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    loop.set_exception_handler(log_loop_fault)
     process = HostProcess(runtime)
     await process.start()
+    # What was made so far lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
     await signals.get()
     get_logger().info("draining")
     drain = asyncio.ensure_future(process.stop())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -56,6 +55,8 @@ class ExternalProcessor:
         self._observer = observer
         self._streams = streams
         self._clock = clock
+        self._any_route = Choice(runtime.candidates)
+        self._choices: dict[str, Choice] = {}
 
     async def process(self, _requests: object, context: Context) -> None:
         """Serve one stream; it ends by half-close, by cancellation, or with a final answer."""
@@ -116,14 +117,16 @@ class ExternalProcessor:
             attribute: the name of Envoy's route, for an Envoy that somebody else configured.
         """
         routes = self._runtime.routes
-        if named is not None:
-            found = [routes[name] for name in named.split(",") if name in routes]
-            current = found[-1] if found else None
-            return Choice([(route.matcher, route) for route in found], current)
-        if attribute in routes:
-            route = routes[attribute]
-            return Choice([(route.matcher, route)], route)
-        return Choice(self._runtime.candidates)
+        key = attribute if named is None else named
+        choice = self._choices.get(key)
+        if choice is None:
+            found = [routes[name] for name in key.split(",") if name in routes]
+            if not found and named is None:
+                return self._any_route
+            choice = Choice([(r.matcher, r) for r in found], found[-1] if found else None)
+            if found:
+                self._choices[key] = choice
+        return choice
 
 
 class _Stream:
@@ -153,12 +156,9 @@ class _Stream:
         return [write_reply(reply) for reply in replies]
 
     async def close(self) -> None:
-        """End the exchange, whichever of its three ways the stream ended in.
-
-        Shielded: a stream that Envoy cancelled still gets its `on_complete`.
-        """
+        """End the exchange, whichever of its three ways the stream ended in."""
         cancelled = not (self.machine.is_closed or self.machine.is_complete)
-        await asyncio.shield(self._handler.complete(cancelled=cancelled))
+        await self._handler.complete(cancelled=cancelled)
 
     async def _decide(self, ask: Ask) -> Proceed | Finish | Emit:
         handler = self._handler

@@ -63,7 +63,7 @@ def step(instance="guard", decision="continue", **changes):
 
 
 def outcome(*steps, ending="completed", status=200, duration_s=0.5, overhead_s=0.004):
-    return Outcome(ending, status, steps, duration_s, overhead_s)
+    return Outcome(ending, status, "", steps, 0.0, duration_s, overhead_s)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import yaml
+from aiohttp import web
 
 from pipeline.config.load import check_config
 from pipeline.config.source import parse_source
@@ -56,7 +57,24 @@ class Stack:
         return answer.text
 
 
+Patch = Callable[[dict[str, Any]], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 CHAT = {"name": "chat", "match": {"path": "/v1/chat/completions"}, "backends": ["demo"]}
+
+
+@asynccontextmanager
+async def upstream_of(handler: Handler) -> AsyncIterator[str]:
+    """Serve one handler for every request; gives a backend's base URL, `/v1` included."""
+    app = web.Application(client_max_size=2**30)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -65,14 +83,17 @@ async def running_stack(
     *,
     upstreams: Mapping[str, DemoSettings] | None = None,
     folder: Path | None = None,
+    patch: Patch | None = None,
 ) -> AsyncIterator[Stack]:
     """Run everything for a config.
 
     Args:
         config: the config's `plugins`, `routes`, …; a chat route to `demo` if absent. Backends
-            are filled in: one of provider `openai` per upstream, unless the config has its own.
+            are filled in: one of provider `openai` per upstream, whose keys the config's own
+            `backends` replace or add to.
         upstreams: demo upstreams by backend name; one named `demo` if absent.
         folder: of local plugins (`plugins_dir`).
+        patch: changes Envoy's bootstrap, for an Envoy that somebody else configured.
     """
     seen: dict[str, list[Seen]] = {}
     async with AsyncExitStack() as stack:
@@ -101,7 +122,7 @@ async def running_stack(
         document = dict(config or {"routes": [CHAT]})
         own = document.pop("backends", {})
         document["backends"] = {
-            name: {**settings, **own.get(name, {})} for name, settings in backends.items()
+            name: {**backends.get(name, {}), **own.get(name, {})} for name in {**backends, **own}
         }
         document["server"] = {
             "address": f"unix:{directory}/host.sock",
@@ -121,6 +142,8 @@ async def running_stack(
         host = await stack.enter_async_context(running(runtime))
         envoy = EnvoyProcess(directory, concurrency=1)
         made = bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+        if patch is not None:
+            patch(made)
         await envoy.start(made)
         stack.push_async_callback(envoy.stop)
         url = f"http://{envoy.address}"
