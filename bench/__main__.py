@@ -88,12 +88,12 @@ def comparisons(rounds: dict[str, Rounds]) -> list[Row]:
         ("streamed_40", HOST_THREE): 1.3,
     }
     for (scenario, variant), target in targets.items():
-        if variant in rounds[scenario]:
+        if variant in rounds.get(scenario, {}):
             estimate = ratio(*_columns(rounds[scenario], "python_us", variant, FLOOR))
             name = f"{scenario}.{variant}.python_us.over_floor"
             rows.append(Row(name, estimate.value, "ratio", target, estimate))
     for variant, goal in ((FLOOR, None), (HOST_EMPTY, None), (HOST_THREE, 2.0)):
-        if variant in rounds["first_event"]:
+        if variant in rounds.get("first_event", {}):
             estimate = difference(*_columns(rounds["first_event"], "first_ms", variant, ALONE))
             name = f"first_event.{variant}.delay"
             rows.append(Row(name, estimate.value, "ms", goal, estimate))
@@ -152,12 +152,18 @@ def host_rows(hosts: Sequence[Host]) -> list[Row]:
 
 
 def run(
-    console: Console, variants: Sequence[Variant], load: subprocess.Popen[str], effort: Effort
+    console: Console,
+    variants: Sequence[Variant],
+    load: subprocess.Popen[str],
+    effort: Effort,
+    only: str,
 ) -> list[Row]:
     """Run every scenario, print its table, and return all figures."""
     rows: list[Row] = []
     rounds: dict[str, Rounds] = {}
     for scenario in scenarios(effort):
+        if only not in scenario.key:
+            continue
         # Envoy alone has no Python CPU and so no part in what is counted per event.
         taking = [v for v in variants if v.key in SERVERS or "streamed" not in scenario.key]
         rounds[scenario.key] = interleave(scenario, taking, load, effort.rounds)
@@ -172,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute, wider intervals")
     parser.add_argument("--floor-only", action="store_true", help="leave the host out")
+    parser.add_argument("--only", default="", help="scenarios whose name has this in it")
     arguments = parser.parse_args()
     effort = QUICK if arguments.quick else FULL
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -180,7 +187,7 @@ def main() -> None:
         load = stack.enter_context(running(module("bench.load"), folder / "load.log"))
         with_host = not arguments.floor_only
         variants, hosts = stack.enter_context(stage(folder, with_host=with_host))
-        rows = run(console, variants, load, effort)
+        rows = run(console, variants, load, effort, arguments.only)
         rows += host_rows(hosts)
     rows.append(Row("import_pipeline_api", import_ms("pipeline.api", effort.starts), "ms", 150))
     print_targets(console, [row for row in rows if row.target is not None or "delay" in row.name])

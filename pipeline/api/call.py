@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,38 +27,41 @@ class Call:
         self.dialect = dialect
         self._document = document
         self._raw = raw
+        self._segments: tuple[Segment, ...] | None = None
 
     @property
     def document(self) -> Mapping[str, Any]:
         """The whole JSON body, read-only; prefer the named properties where one fits."""
         return MappingProxyType(self._document)
 
-    @cached_property
+    @property
     def model(self) -> str:
         """The model asked for; empty when the body names none."""
         return self.dialect.model(self._document)
 
-    @cached_property
+    @property
     def stream(self) -> bool:
         """Whether the client asked for a streamed answer."""
         return self._document.get("stream") is True
 
-    @cached_property
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """Every piece of text and every attachment, in document order."""
-        return self.dialect.segments(self._document)
+        if self._segments is None:
+            self._segments = self.dialect.segments(self._document)
+        return self._segments
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         """The images, audio and files among the segments."""
         return tuple(s.attachment for s in self.segments if s.attachment is not None)
 
-    @cached_property
+    @property
     def tools(self) -> tuple[Tool, ...]:
         """The tools offered to the model."""
         return self.dialect.tools(self._document)
 
-    @cached_property
+    @property
     def params(self) -> Mapping[str, Any]:
         """Every top-level field that is neither text, tools, model nor the stream flag."""
         hidden = self.dialect.content_fields

@@ -81,7 +81,7 @@ def read_answer_file(file: Path) -> AnswerFile:
     body = file.read_bytes()
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         if b"data:" not in body:
             raise typer.BadParameter(f"{file} is neither JSON nor a stream of events") from None
         streamed = True

@@ -99,7 +99,8 @@ def plugins(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
 @app.command()
 def explain(
     route: Annotated[
-        str | None, typer.Argument(help="The route; with `--request` found by its match.")
+        str | None,
+        typer.Argument(metavar="ROUTE", help="The route; with `--request` found by its match."),
     ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
@@ -152,7 +153,9 @@ def envoy(
         bool,
         typer.Option("--snippet", help="Only what joins an Envoy that has its own bootstrap."),
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.YAML,
+    form: Annotated[
+        Format, typer.Option("--format", metavar="yaml|json", help="How to print it.")
+    ] = Format.YAML,
 ) -> None:
     """Print Envoy's bootstrap for the config."""
     from pipeline.cli.envoy import envoy as report
@@ -187,7 +190,9 @@ def version(as_json: AsJson = False) -> None:
 
 @app.command()
 def docs(
-    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where the pages go.")],
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, metavar="DIR", help="Where the pages go.")
+    ],
 ) -> None:
     """Write the reference pages, generated from the code."""
     from pipeline.cli.reference import pages

@@ -89,5 +89,5 @@ def read_json(text: str, what: str) -> Any:
     """
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{what} is not JSON: {error}") from None

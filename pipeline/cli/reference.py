@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from types import ModuleType
 
 from pipeline.api import decisions
@@ -46,12 +47,12 @@ def pages() -> dict[str, str]:
 
 
 def _hooks() -> list[str]:
-    lines = [
+    intro = (
         "Write a method of that name, with those arguments or fewer, on a `Plugin` subclass; "
         "`def` or `async def`. Request hooks run in the order of the route's list, response hooks "
-        "in reverse.",
-        "",
-    ]
+        "in reverse."
+    )
+    lines = [intro, ""]
     for name in HOOKS:
         hook = getattr(Hooks, name)
         signature = inspect.signature(hook)
@@ -115,12 +116,11 @@ def _metrics() -> list[str]:
 
 def _errors() -> list[str]:
     rows = [(f"`{name}`", str(code.status), code.meaning) for name, code in CODES.items()]
-    return [
+    intro = (
         "The `code` of an error that Dragoman itself answers with, in the client's own API format. "
-        "A plugin that refuses a call gives a code of its own.",
-        "",
-        *table(("Code", "Status", "Meaning"), rows),
-    ]
+        "A plugin that refuses a call gives a code of its own."
+    )
+    return [intro, "", *table(("Code", "Status", "Meaning"), rows)]
 
 
 def _plain(signature: inspect.Signature) -> str:
@@ -144,7 +144,7 @@ def _docstring(text: str) -> tuple[str, list[tuple[str, str]]]:
         name, colon, description = line.strip().partition(": ")
         is_new = line.startswith("    ") and not line.startswith("     ")
         if is_new and colon:
-            fields.append((name, description))
+            fields.append((name, description[:1].upper() + description[1:]))
         elif line.strip() and fields:
             before = fields[-1]
             fields[-1] = (before[0], f"{before[1]} {line.strip()}")
@@ -154,7 +154,7 @@ def _docstring(text: str) -> tuple[str, list[tuple[str, str]]]:
 def _constant_docs(module: ModuleType) -> Iterable[tuple[str, str]]:
     """Return the strings that stand below a module's constants."""
     body: Sequence[ast.stmt] = ast.parse(inspect.getsource(module)).body
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in pairwise(body):
         match statement, following:
             case (
                 ast.Assign(targets=[ast.Name(id=name)]),

@@ -33,14 +33,16 @@ def _commands(group: Any, prefix: str) -> list[str]:
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:
     if parameter.param_type_name == "argument":
-        name = parameter.name.upper()
+        name = parameter.metavar or parameter.name.upper()
     else:
         value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
         name = f"{', '.join(parameter.opts)}{value}"
     default = "none"
     if parameter.required:
         default = "required"
-    elif parameter.default is not None and not isinstance(parameter.default, bool):
+    elif getattr(parameter, "is_flag", False):
+        default = "off"
+    elif parameter.default is not None:
         default = f"`{getattr(parameter.default, 'value', parameter.default)}`"
     variable = f" Environment: `{parameter.envvar}`." if parameter.envvar else ""
     return f"`{name}`", default, f"{parameter.help}{variable}"

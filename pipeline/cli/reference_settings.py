@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -32,14 +31,13 @@ _PLAIN = {str: "text", bool: "true or false", int: "integer", float: "number", A
 
 def config_page() -> list[str]:
     """Return the lines of the config's page."""
-    return [
+    intro = (
         "One YAML file. `${VAR}` is the environment's, `${VAR:-default}` has a default, and a "
         "secret written as `file:/path` is read from that file. A duration has a unit: `250ms`, "
         "`1.5s`, `5m`, `1h`, `1d`; so has a size: `100B`, `512KiB`, `8MiB`, `1GB`. An unknown key "
-        "is an error. `dragoman config schema` prints the same for editors.",
-        "",
-        *_sections(Config, "", "##"),
-    ]
+        "is an error. `dragoman config schema` prints the same for editors."
+    )
+    return [intro, "", *_sections(Config, "", "##")]
 
 
 def plugins_page() -> list[str]:
@@ -96,7 +94,9 @@ def type_words(hint: Any, field: FieldInfo | None = None) -> str:
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in {Union, UnionType}:
-        return " or ".join(dict.fromkeys(type_words(a) for a in arguments if a is not NoneType))
+        return " or ".join(
+            dict.fromkeys(type_words(a, field) for a in arguments if a is not NoneType)
+        )
     if origin in {dict, Mapping}:
         return f"mapping of {type_words(arguments[0])} to {type_words(arguments[1])}"
     if origin in {list, tuple, frozenset, set}:
@@ -104,8 +104,8 @@ def type_words(hint: Any, field: FieldInfo | None = None) -> str:
     if inspect.isclass(hint) and issubclass(hint, BaseModel):
         return "mapping"
     bounds = field.metadata if field is not None else []
-    least = [f"≥ {bound.ge}" for bound in bounds if isinstance(bound, Ge)]
-    most = [f"≤ {bound.le}" for bound in bounds if isinstance(bound, Le)]
+    least = [f"≥ {bound.ge}" for bound in bounds if hasattr(bound, "ge")]
+    most = [f"≤ {bound.le}" for bound in bounds if hasattr(bound, "le")]
     return ", ".join([_PLAIN.get(hint, getattr(hint, "__name__", str(hint))), *least, *most])
 
 

@@ -118,6 +118,6 @@ def _readable(body: bytes) -> list[str]:
     text = body.decode("utf-8", "replace")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.splitlines()
     return json.dumps(value, indent=2, ensure_ascii=False).splitlines()

@@ -47,7 +47,8 @@ class AttemptSession:
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
     ) -> Verdict:
         """Find the backend, and prepare the attempt unless that takes the body."""
-        request = self._request = reading.read_request(pairs)
+        request, _ = reading.read_request(pairs)
+        self._request = request
         self._dialect = self._dialect_of(request)
         used = self._used = self._backend(attributes)
         if used is None:

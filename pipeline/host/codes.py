@@ -50,5 +50,8 @@ CODES: Mapping[str, Code] = {
     "plugin_error": Code(503, "A plugin that must decide raised an error."),
     "plugin_nonsense": Code(503, "A plugin that must decide returned what is no decision."),
     # --- Dragoman and Envoy
+    "unknown_backend": Code(
+        503, "The host that Envoy chose for an attempt names no backend of the route."
+    ),
     "protocol_violation": Code(500, "Envoy sent messages in an order that ext_proc forbids."),
 }

@@ -86,7 +86,8 @@ class Policy:
         try:
             budget_s = self.exchange.deadline_s - started_s
             result = await call_hook(bound, (self.exchange, *arguments), budget_s, self.pool)
-            if result is None and bound.hook == EVENT_HOOK and self.is_enforced(instance):
+            is_plain_event = result is None and bound.hook == EVENT_HOOK
+            if is_plain_event and self.watcher is None and self.is_enforced(instance):
                 self.ledger.note_continue(instance.name, started_s)
                 return CONTINUE
             decision = CONTINUE if result is None else checked(bound, result)

@@ -16,32 +16,33 @@ from pipeline.host.verdicts import Pairs
 _NONE = b""
 
 
-def read_request(pairs: Pairs) -> Request:
+def read_request(pairs: Pairs) -> tuple[Request, frozenset[str]]:
     """Split Envoy's header map into the request line and the headers that plugins see.
 
-    Control headers are left out: what a client sends under our prefix says nothing.
+    Returns:
+        The request, and the names of control headers that the client sent: what it says under
+        our prefix is left out.
     """
     pseudo: dict[str, bytes] = {}
     rest: list[tuple[str, bytes]] = []
+    spoofed: frozenset[str] = frozenset()
     for pair in pairs:
         name = pair[0]
         if name[:1] == ":":
             pseudo[name] = pair[1]
-        elif not name.startswith(CONTROL_PREFIX):
+        elif name[:1] == "x" and name.startswith(CONTROL_PREFIX):
+            spoofed |= {name}
+        else:
             rest.append(pair)
     path, _, query = pseudo.get(":path", _NONE).decode("utf-8", "surrogateescape").partition("?")
-    return Request(
+    request = Request(
         method=pseudo.get(":method", _NONE).decode("latin-1"),
         path=path,
         query=query,
         host=pseudo.get(":authority", _NONE).decode("latin-1"),
         headers=Headers(rest),
     )
-
-
-def control_headers(pairs: Pairs) -> frozenset[str]:
-    """Return the names of the control headers that a client sent."""
-    return frozenset(name for name, _ in pairs if name.startswith(CONTROL_PREFIX))
+    return request, spoofed
 
 
 def is_call(request: Request, dialect: Dialect | None) -> bool:

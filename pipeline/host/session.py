@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
-from pipeline.api.headers import HeaderEdits
+from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
@@ -60,6 +60,7 @@ class RouterSession:
         self._watcher = watcher
         self._ledger = Ledger(clock)
         self._pairs: Pairs = ()
+        self._spoofed: frozenset[str] = frozenset()
         self._request: Request | None = None
         self._dialect: Dialect | None = None
         self._run: Run | None = None
@@ -74,7 +75,8 @@ class RouterSession:
         """Choose the route, unless only the model can tell, and run `on_request_headers`."""
         self._ledger.enter()
         self._pairs = pairs
-        request = self._request = reading.read_request(pairs)
+        request, self._spoofed = reading.read_request(pairs)
+        self._request = request
         self._dialect = self._runtime.dialects.for_path(request.path)
         chosen = match_outside(self._choice.candidates, request)
         if isinstance(chosen, Undecided):
@@ -191,10 +193,10 @@ class RouterSession:
 
     def _stripped(self) -> HeaderEdits:
         """Remove what the client sent under our prefix, and compression that plugins can't read."""
-        gone = reading.control_headers(self._pairs)
+        gone = self._spoofed
         if self._run is None or self._run.route.chain.reads_response:
             gone |= {"accept-encoding"}
-        return HeaderEdits(remove=gone)
+        return HeaderEdits(remove=gone) if gone else NO_EDITS
 
     def _refused(self, error: InvalidCall) -> Finish:
         dialect = self._run.exchange.dialect if self._run is not None else self._dialect

@@ -13,7 +13,7 @@ Pairs = tuple[tuple[str, bytes], ...]
 Wish = Literal["skip", "whole", "events"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proceed:
     """Let the message go on, perhaps changed.
 
@@ -34,7 +34,7 @@ class Proceed:
     encoding: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finish:
     """Answer the client here and now.
 
@@ -51,7 +51,7 @@ class Finish:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Emit:
     """What goes to the client for the events just seen.
 

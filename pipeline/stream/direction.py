@@ -127,13 +127,14 @@ class Direction:
             if waiting is not None:
                 replies.append(self._headers_reply(_joined(waiting, verdict), None))
             return [*replies, *self.chunks(body if new is None else new, ends=ends)]
-        edits = verdict.edits
-        if new is not None and self.is_whole_at_once:
-            # Without this Envoy answers 500: it checks the body against the header.
-            edits = edits.then(HeaderEdits(set={"content-length": str(len(new))}))
+        states_length = new is not None and self.is_whole_at_once
         if new is None and self._pieces > 1:
             new = body  # its earlier pieces were answered with nothing
-        return [BodyReply(self.side, new, edits, verdict.clear_route, verdict.report)]
+        return [
+            BodyReply(
+                self.side, new, verdict.edits, verdict.clear_route, verdict.report, states_length
+            )
+        ]
 
     def passed(self, data: bytes, *, ends: bool) -> list[Reply]:
         """Answer a piece that nobody wants to see."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Not frozen: these are made several times per request and never leave the host, and a frozen
+# dataclass costs three times as much to make.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -27,7 +29,7 @@ class Mode(Enum):
 # --- what Envoy says
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Headers:
     """Request or response headers; `ends` when nothing follows."""
 
@@ -36,7 +38,7 @@ class Headers:
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """A piece of a body, or in the buffered modes all of it."""
 
@@ -45,7 +47,7 @@ class Body:
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trailers:
     """Trailers; they end their side."""
 
@@ -57,7 +59,7 @@ Message = Headers | Body | Trailers
 # --- what must be decided
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskHeaders:
     """Decide on headers."""
 
@@ -66,7 +68,7 @@ class AskHeaders:
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskBody:
     """Decide on a whole body."""
 
@@ -74,7 +76,7 @@ class AskBody:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskEvents:
     """Decide on complete events of a streamed response."""
 
@@ -82,7 +84,7 @@ class AskEvents:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskFault:
     """Word a fault; the answer must be a Finish."""
 
@@ -96,7 +98,7 @@ Ask = AskHeaders | AskBody | AskEvents | AskFault
 # --- what is answered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HeadersReply:
     """Answers headers.
 
@@ -115,7 +117,7 @@ class HeadersReply:
     override: tuple[Mode, Mode] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BodyReply:
     """Answers one body message of a mode that wants one answer each.
 
@@ -123,6 +125,7 @@ class BodyReply:
         side: whose body.
         data: what goes in its place; None leaves it as it is.
         edits: header edits, where headers are still held back (buffered modes).
+        states_length: the content-length must say what `data` is; else Envoy answers 500.
         clear_route: Envoy must choose the route anew.
         report: dynamic metadata.
     """
@@ -132,9 +135,10 @@ class BodyReply:
     edits: HeaderEdits = NO_EDITS
     clear_route: bool = False
     report: Mapping[str, str] | None = None
+    states_length: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChunkReply:
     """A piece of body in FULL_DUPLEX_STREAMED, at most 62,000 bytes."""
 
@@ -143,14 +147,14 @@ class ChunkReply:
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrailersReply:
     """Answers trailers."""
 
     side: Side
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImmediateReply:
     """Answers the client and ends the stream."""
 

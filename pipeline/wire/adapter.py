@@ -138,6 +138,8 @@ def _write_body(response: pb.ProcessingResponse, reply: BodyReply) -> None:
             common.body_mutation.body = reply.data
         else:
             common.body_mutation.clear_body = True
+        if reply.states_length:
+            _set(common.header_mutation, "content-length", b"%d" % len(reply.data))
     if reply.edits:
         _write_edits(common.header_mutation, reply.edits)
     if reply.clear_route:
@@ -156,13 +158,15 @@ def _write_immediate(response: pb.ProcessingResponse, finish: Finish) -> None:
 
 def _write_edits(mutation: pb.HeaderMutation, edits: HeaderEdits) -> None:
     for name, value in edits.set.items():
-        option = mutation.set_headers.add()
-        option.append_action = _OVERWRITE
-        option.header.key = name
-        # Never `value`: Envoy would take it and send an empty header.
-        option.header.raw_value = value.encode("utf-8", "surrogateescape")
+        _set(mutation, name, value.encode("utf-8", "surrogateescape"))
     if edits.remove:
         mutation.remove_headers.extend(sorted(edits.remove))
+
+
+def _set(mutation: pb.HeaderMutation, name: str, value: bytes) -> None:
+    # Never `value` of the message: Envoy would take it and send an empty header.
+    header = pb.HeaderValue(key=name, raw_value=value)
+    mutation.set_headers.add(header=header, append_action=_OVERWRITE)
 
 
 def _write_report(response: pb.ProcessingResponse, report: Mapping[str, str]) -> None:

@@ -88,18 +88,22 @@ class ExternalProcessor:
         return grpc.method_handlers_generic_handler(SERVICE, {"Process": process})
 
     def _open(self, context: Context, first: pb.ProcessingRequest) -> _Stream:
-        metadata = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
-        attributes = read_attributes(first)
-        named = metadata.get(ROUTE_METADATA)
+        named, level = None, ""
+        for key, value in context.invocation_metadata() or ():
+            if key == ROUTE_METADATA:
+                named = str(value)
+            elif key == LEVEL_METADATA:
+                level = str(value)
         runtime = self._runtime
         handler: Handler
-        if metadata.get(LEVEL_METADATA) == "upstream":
+        if level == "upstream":
             handler = AttemptSession(runtime, runtime.routes.get(named or ""), self._observer)
         else:
-            choice = self._choice(named, attributes.get(_ROUTE_ATTRIBUTE, ""))
-            handler = RouterSession(
-                runtime, choice, self._observer, self._clock, lambda: uuid.uuid4().hex
+            attribute = (
+                "" if named is not None else read_attributes(first).get(_ROUTE_ATTRIBUTE, "")
             )
+            choice = self._choice(named, attribute)
+            handler = RouterSession(runtime, choice, self._observer, self._clock, _new_id)
         limits = runtime.config.limits
         machine = Machine(
             *read_modes(first),
@@ -109,15 +113,15 @@ class ExternalProcessor:
         )
         return _Stream(machine, handler, self._observer)
 
-    def _choice(self, named: str | None, attribute: str) -> Choice:
+    def _choice(self, named: str | None, first: pb.ProcessingRequest) -> Choice:
         """Return the routes in question.
 
         Args:
             named: the gRPC metadata, present when Envoy's configuration is ours: names in order.
-            attribute: the name of Envoy's route, for an Envoy that somebody else configured.
+            first: its attributes name Envoy's route, where somebody else configured that.
         """
         routes = self._runtime.routes
-        key = attribute if named is None else named
+        key = read_attributes(first).get(_ROUTE_ATTRIBUTE, "") if named is None else named
         choice = self._choices.get(key)
         if choice is None:
             found = [routes[name] for name in key.split(",") if name in routes]
@@ -127,6 +131,10 @@ class ExternalProcessor:
             if found:
                 self._choices[key] = choice
         return choice
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
 
 
 class _Stream:

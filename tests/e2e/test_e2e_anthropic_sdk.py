@@ -104,7 +104,7 @@ async def test_messages(create, stack):
     assert message.content[0].text == "a CHERRY"
     assert message.stop_reason == "end_turn"
     sent = stack.seen["demo"][-1]
-    assert json.loads(sent.body)["system"] == "Be kind."
+    assert json.loads(sent.body)["system"] == [{"type": "text", "text": "Be kind."}]
     assert sent.headers["x-api-key"] == "key-of-demo"
     assert "sk-ant-client" not in str(sent)
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.headers import HeaderEdits
 from pipeline.host.verdicts import Emit, Finish, Proceed
 from pipeline.stream.direction import MAX_CHUNK_BYTES
 from pipeline.stream.machine import Machine
@@ -262,7 +261,7 @@ def test_a_changed_buffered_body_gets_its_content_length():
     [reply] = driver.send(Body("request", b"x", ends=False))
 
     assert reply.data == b"longer body"
-    assert reply.edits == HeaderEdits(set={"content-length": "11"})
+    assert reply.states_length
 
 
 def test_an_untouched_buffered_body_is_not_sent_back():

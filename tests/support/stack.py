@@ -68,7 +68,9 @@ async def upstream_of(handler: Handler) -> AsyncIterator[str]:
     """Serve one handler for every request; gives a backend's base URL, `/v1` included."""
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, shutdown_timeout=0.2, auto_decompress=False
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

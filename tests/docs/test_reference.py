@@ -1,0 +1,102 @@
+"""The generated reference: it is what the code says now, and it leaves nothing out."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import pipeline
+from pipeline.api import decisions
+from pipeline.cli.main import app
+from pipeline.cli.reference import pages
+from pipeline.config.schema import Config
+from pipeline.host.codes import CODES
+from pipeline.host.instances import HOOKS
+from pipeline.host.names import REPORT_HEADERS
+from pipeline.observability.catalogue import METRICS
+
+PIPELINE = Path(pipeline.__file__).parent
+REFERENCE = PIPELINE.parent / "docs" / "reference"
+# What carries a code to a client: its place among the positional arguments, if it has one.
+CARRIERS = {"InvalidCall": None, "Refuse": 1, "AskFault": 1, "refusal": None, "fault": None}
+
+
+def test_regenerating_the_reference_changes_nothing():
+    written = {file.name: file.read_text(encoding="utf-8") for file in REFERENCE.glob("*.md")}
+
+    assert written == pages(), "run `make reference`"
+
+
+def test_every_config_key_is_in_the_reference():
+    text = pages()["config.md"]
+    schema = Config.model_json_schema()
+    keys = [key for model in (schema, *schema["$defs"].values()) for key in model["properties"]]
+
+    assert "path_prefix" in keys
+    assert [key for key in keys if f"| `{key}` |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("hooks.md", [f"## `{hook}`" for hook in HOOKS]),
+        ("headers.md", [f"| `{header}` |" for header in REPORT_HEADERS.values()]),
+        ("metrics.md", [f"| `{metric.name}` |" for metric in METRICS]),
+        ("errors.md", [f"| `{code}` |" for code in CODES]),
+        ("decisions.md", [f"## `{kind.__name__}`" for kind in decisions.Decision.__args__]),
+        ("plugins.md", ["## `prompt_template`", "## `prompt_decorator`"]),
+    ],
+)
+def test_every_name_is_on_its_page(page, names):
+    text = pages()[page]
+
+    assert names
+    assert [name for name in names if name not in text] == []
+
+
+def commands(group, prefix="dragoman"):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def test_every_command_and_option_is_in_the_reference():
+    text = pages()["cli.md"]
+    for name, command in commands(get_command(app)):
+        _, found, section = text.partition(f"## `{name}`\n")
+        assert found, name
+        section = section.partition("\n## ")[0]
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert all(option in section for option in parameter.opts)
+
+
+def codes_in(tree: ast.AST):
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name not in CARRIERS:
+            continue
+        place = CARRIERS[name]
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+        given += [] if place is None else node.args[place : place + 1]
+        yield from (v.value for v in given if isinstance(v, ast.Constant))
+
+
+def used_codes():
+    for file in PIPELINE.rglob("*.py"):
+        if "demo" not in file.relative_to(PIPELINE).parts:  # an upstream has errors of its own
+            yield from codes_in(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def test_every_error_code_in_the_sources_is_documented_and_none_other():
+    # `policy` chooses among these by the kind of failure.
+    kinds = {"plugin_timeout", "plugin_error", "plugin_nonsense"}
+
+    assert set(used_codes()) | kinds == CODES.keys()
