@@ -25,10 +25,12 @@ class Headers:
         pairs: (name, value) in wire order; names already lower-case, as Envoy sends them.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_first", "_pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, bytes]] = ()) -> None:
         self._pairs = tuple(pairs)
+        # First values by name; reversed, so that the first of a name is the one that stays.
+        self._first = dict(self._pairs[::-1])
 
     @property
     def pairs(self) -> tuple[tuple[str, bytes], ...]:
@@ -37,10 +39,8 @@ class Headers:
 
     def get(self, name: str, default: str = "") -> str:
         """Return the first value of a header, decoded as UTF-8 with surrogate escapes."""
-        for key, value in self._pairs:
-            if key == name:
-                return value.decode("utf-8", "surrogateescape")
-        return default
+        value = self._first.get(name)
+        return default if value is None else value.decode("utf-8", "surrogateescape")
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a header in order."""
@@ -54,7 +54,7 @@ class Headers:
         return Headers(kept)
 
     def __contains__(self, name: object) -> bool:
-        return any(key == name for key, _ in self._pairs)
+        return name in self._first
 
     def __iter__(self) -> Iterator[str]:
         return (key for key, _ in self._pairs)

@@ -43,7 +43,8 @@ class OpenAIChat(OpenAIFormat):
             text = "'messages' must have at least one message"
             raise InvalidCall(text, code="invalid_value", param="messages")
         for place, message in STRICT.objects(messages, ("messages",)):
-            _check_message(message, place)
+            if not _is_plain(message):
+                _check_message(message, place)
         for field in ("tools", "functions"):
             for _ in STRICT.objects(STRICT.field(document, (), field, list) or (), (field,)):
                 pass
@@ -157,6 +158,15 @@ def _tool_call(function: Any, id_: Any) -> ToolCall:
     called = function if isinstance(function, dict) else {}
     arguments = called.get("arguments", called.get("input"))
     return ToolCall(str(id_ or ""), str(called.get("name") or ""), str(arguments or ""))
+
+
+def _is_plain(message: Json) -> bool:
+    """Say whether a message is a role and a text and no more, as nearly all are."""
+    return (
+        len(message) == 2
+        and type(message.get("role")) is str
+        and type(message.get("content")) is str
+    )
 
 
 def _check_message(message: Json, at: Place) -> None:

@@ -42,7 +42,7 @@ class PassThrough:
         if backend.api_key:
             edits[self.header] = self.scheme + backend.api_key
             # The client's own credential is for us, not for the provider.
-            remove = frozenset(CREDENTIAL_HEADERS) - {self.header}
+            remove = CREDENTIAL_HEADERS - {self.header}
         renamed = call and backend.models.get(call.model)
         changed = call.replace(model=renamed) if call is not None and renamed else None
         return Attempt(HeaderEdits(set=edits, remove=remove), changed)

@@ -27,7 +27,7 @@ class Run:
     Args:
         runtime: the compiled config.
         route: the route chosen.
-        current: the route that Envoy is on, if that is known to be another one.
+        current: the route that Envoy is on; None if it is on none.
         exchange_id: the request id.
         request: the request as plugins may see it.
         pairs: its headers as Envoy sent them, for the tenant.
@@ -51,7 +51,7 @@ class Run:
         self.route = route
         self.ledger = ledger
         self._runtime = runtime
-        self._current = current or route
+        self._current = current
         self._has_touched_routing = False
         self._edits = NO_EDITS
         self._entered: int | None = None

@@ -26,10 +26,12 @@ class Choice:
     Args:
         candidates: in config order; the first that matches is taken.
         current: the route that Envoy is on, where it is known.
+        is_nowhere: Envoy is on no route at all until the host names one.
     """
 
     candidates: Sequence[tuple[Matcher, Route]]
     current: Route | None = None
+    is_nowhere: bool = False
 
 
 class RouterSession:
@@ -80,7 +82,9 @@ class RouterSession:
         self._dialect = self._runtime.dialects.for_path(request.path)
         chosen = match_outside(self._choice.candidates, request)
         if isinstance(chosen, Undecided):
-            if not ends and reading.is_call(request, self._dialect):
+            if reading.is_call(request, self._dialect):
+                if ends:
+                    return self._refused(_empty_body())
                 return self._left(Proceed(edits=self._stripped(), wish="whole"))
             chosen = first_match(self._choice.candidates, request, "")
         run = self._enter(chosen, request)
@@ -91,7 +95,7 @@ class RouterSession:
             message = f"{request.method} on this path is no LLM call, and the route takes no other"
             return self._refused(InvalidCall(message, code="not_an_llm_call", status=404))
         if is_call and ends:
-            return self._refused(InvalidCall("the request has no body", code="empty_body"))
+            return self._refused(_empty_body())
         finish = await run.headers_phase()
         if finish is not None:
             return finish
@@ -181,7 +185,7 @@ class RouterSession:
         self._run = Run(
             self._runtime,
             route,
-            self._choice.current,
+            None if self._choice.is_nowhere else self._choice.current or route,
             request.headers.get("x-request-id") or self._new_id(),
             request,
             self._pairs,
@@ -208,3 +212,7 @@ class RouterSession:
     def _left(self, verdict: Proceed) -> Proceed:
         self._ledger.leave()
         return verdict
+
+
+def _empty_body() -> InvalidCall:
+    return InvalidCall("the request has no body", code="empty_body")

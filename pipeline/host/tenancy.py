@@ -8,7 +8,7 @@ from pipeline.config.schema import TenantConfig
 from pipeline.host.verdicts import Pairs
 
 # Where the client APIs that we speak carry a credential.
-CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key")
+CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
 _MAX_CHARACTERS = 256
 
 
@@ -22,8 +22,7 @@ def tenant_of(config: TenantConfig, pairs: Pairs) -> str | None:
             if name == config.header and value:
                 return value.decode("utf-8", "replace")[:_MAX_CHARACTERS]
     if config.credential:
-        for wanted in CREDENTIAL_HEADERS:
-            for name, value in pairs:
-                if name == wanted and value:
-                    return f"key-{sha256(value).hexdigest()[:16]}"
+        for name, value in pairs:
+            if name in CREDENTIAL_HEADERS and value:
+                return f"key-{sha256(value).hexdigest()[:16]}"
     return None

@@ -27,6 +27,7 @@ from pipeline.wire.service import ExternalProcessor
 # Between telling health checks and refusing streams: longer than the interval at which our
 # Envoy configuration makes Envoy ask.
 _UNHEALTHY_S = 1.0
+_GC_THRESHOLDS = (20_000, 20, 20)
 
 
 class HostProcess:
@@ -143,8 +144,10 @@ async def serve(runtime: Runtime) -> None:
     process = HostProcess(runtime)
     await process.start()
     # What was made so far lives as long as the process: the collector need not look at it again.
+    # An exchange leaves few cycles, so it may look more rarely as well.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     await signals.get()
     get_logger().info("draining")
     drain = asyncio.ensure_future(process.stop())

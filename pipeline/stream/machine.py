@@ -21,7 +21,6 @@ from pipeline.stream.messages import (
     AskBody,
     AskEvents,
     AskFault,
-    AskHeaders,
     Body,
     BodyReply,
     Headers,
@@ -120,7 +119,7 @@ class Machine:
         if message.side == "response":
             # An upstream may answer early; nothing of the request is awaited after that.
             self.request.stage = Stage.DONE
-        return [], AskHeaders(message.side, message.pairs, message.ends)
+        return [], message
 
     def _body_message(self, direction: Direction, message: Body) -> Step:
         if direction.stage is Stage.HEADERS:
@@ -221,7 +220,6 @@ class Machine:
         return [], AskFault(502, "answer_too_large", "the provider's answer is too large")
 
     def _violated(self, what: str) -> Step:
-        self.violations += 1
         return [], AskFault(500, "protocol_violation", f"Envoy broke the ext_proc protocol: {what}")
 
     @staticmethod

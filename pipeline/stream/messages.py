@@ -60,15 +60,6 @@ Message = Headers | Body | Trailers
 
 
 @dataclass(slots=True)
-class AskHeaders:
-    """Decide on headers."""
-
-    side: Side
-    pairs: Pairs
-    ends: bool
-
-
-@dataclass(slots=True)
 class AskBody:
     """Decide on a whole body."""
 
@@ -93,7 +84,8 @@ class AskFault:
     message: str
 
 
-Ask = AskHeaders | AskBody | AskEvents | AskFault
+Ask = Headers | AskBody | AskEvents | AskFault
+"""Headers as they came are a question of their own."""
 
 # --- what is answered
 

@@ -33,6 +33,7 @@ _MODES = {
     Mode.BUFFERED_PARTIAL: pb.ProcessingMode.BUFFERED_PARTIAL,
     Mode.FULL_DUPLEX_STREAMED: pb.ProcessingMode.FULL_DUPLEX_STREAMED,
 }
+_BY_VALUE = {mode.value: mode for mode in Mode}
 _OVERWRITE = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 
@@ -98,17 +99,14 @@ def write_reply(reply: Reply) -> pb.ProcessingResponse:
 
 
 def _headers(side: str, message: pb.HttpHeaders) -> Headers:
-    # Old Envoys may still fill `value`.
-    pairs = tuple((h.key, h.raw_value or h.value.encode()) for h in message.headers.headers)
+    # Every Envoy that we support fills `raw_value`.
+    pairs = tuple([(h.key, h.raw_value) for h in message.headers.headers])
     return Headers("request" if side == "request" else "response", pairs, message.end_of_stream)
 
 
 def _mode(value: int) -> Mode:
-    try:
-        return Mode(value)
-    except ValueError:
-        # GRPC and whatever comes later: no body that this version can read.
-        return Mode.NONE
+    # GRPC and whatever comes later: no body that this version can read.
+    return _BY_VALUE.get(value, Mode.NONE)
 
 
 def _write_headers(response: pb.ProcessingResponse, reply: HeadersReply) -> None:

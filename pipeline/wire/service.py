@@ -14,7 +14,7 @@ from pipeline.host.runtime import Observer, Runtime
 from pipeline.host.session import Choice, RouterSession
 from pipeline.host.verdicts import Emit, Finish, Handler, Proceed
 from pipeline.stream.machine import Machine
-from pipeline.stream.messages import Ask, AskBody, AskEvents, AskFault, AskHeaders
+from pipeline.stream.messages import Ask, AskBody, AskEvents, AskFault, Headers
 from pipeline.wire import ext_proc_pb2 as pb
 from pipeline.wire.adapter import read_attributes, read_message, read_modes, write_reply
 
@@ -56,7 +56,7 @@ class ExternalProcessor:
         self._streams = streams
         self._clock = clock
         self._any_route = Choice(runtime.candidates)
-        self._choices: dict[str, Choice] = {}
+        self._choices: dict[tuple[str | None, str], Choice] = {}
 
     async def process(self, _requests: object, context: Context) -> None:
         """Serve one stream; it ends by half-close, by cancellation, or with a final answer."""
@@ -113,23 +113,26 @@ class ExternalProcessor:
         )
         return _Stream(machine, handler, self._observer)
 
-    def _choice(self, named: str | None, first: pb.ProcessingRequest) -> Choice:
+    def _choice(self, named: str | None, attribute: str) -> Choice:
         """Return the routes in question.
 
         Args:
             named: the gRPC metadata, present when Envoy's configuration is ours: names in order.
-            first: its attributes name Envoy's route, where somebody else configured that.
+            attribute: the name of Envoy's route, for an Envoy that somebody else configured.
         """
-        routes = self._runtime.routes
-        key = read_attributes(first).get(_ROUTE_ATTRIBUTE, "") if named is None else named
-        choice = self._choices.get(key)
+        choice = self._choices.get((named, attribute))
         if choice is None:
-            found = [routes[name] for name in key.split(",") if name in routes]
+            routes = self._runtime.routes
+            names = attribute if named is None else named
+            found = [routes[name] for name in names.split(",") if name in routes]
             if not found and named is None:
                 return self._any_route
-            choice = Choice([(r.matcher, r) for r in found], found[-1] if found else None)
+            last = found[-1] if found else None
+            # Where every candidate wants a certain model, our Envoy's route is its own 404.
+            is_nowhere = named is not None and last is not None and last.matcher.model is not None
+            choice = Choice([(r.matcher, r) for r in found], last, is_nowhere=is_nowhere)
             if found:
-                self._choices[key] = choice
+                self._choices[named, attribute] = choice
         return choice
 
 
@@ -171,9 +174,9 @@ class _Stream:
     async def _decide(self, ask: Ask) -> Proceed | Finish | Emit:
         handler = self._handler
         match ask:
-            case AskHeaders(side="request", pairs=pairs, ends=ends):
+            case Headers(side="request", pairs=pairs, ends=ends):
                 return await handler.request_headers(pairs, ends=ends, attributes=self._attributes)
-            case AskHeaders(pairs=pairs, ends=ends):
+            case Headers(pairs=pairs, ends=ends):
                 return await handler.response_headers(pairs, ends=ends, attributes=self._attributes)
             case AskBody(side="request", body=body):
                 return await handler.request_body(body)

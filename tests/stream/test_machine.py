@@ -17,7 +17,6 @@ from pipeline.stream.messages import (
     AskBody,
     AskEvents,
     AskFault,
-    AskHeaders,
     Body,
     BodyReply,
     ChunkReply,
@@ -67,7 +66,7 @@ class Driver:
         if self.refuse_at is not None and isinstance(ask, self.refuse_at):
             return Finish(403, {}, b"no", "refused")
         match ask:
-            case AskHeaders(side=side):
+            case Headers(side=side):
                 return Proceed(wish=self.wishes.get(side, "skip"))
             case AskBody(side=side):
                 return Proceed(body=self.bodies.get(side))
@@ -192,7 +191,7 @@ ANY_MESSAGE = st.one_of(
     st.sampled_from(WISHES["request"]),
     st.sampled_from(WISHES["response"]),
     st.lists(ANY_MESSAGE, max_size=12),
-    st.sampled_from([None, AskHeaders, AskBody]),
+    st.sampled_from([None, Headers, AskBody]),
 )
 def test_no_order_of_messages_raises_and_memory_stays_bounded(
     request_mode, response_mode, wish, response_wish, messages, refuse_at
