@@ -104,20 +104,18 @@ class Exchange:
         deadline_s: float,
         signals: Signals,
     ) -> None:
-        advance(
-            self,
-            id=id,
-            route=route,
-            tenant=tenant,
-            request=request,
-            dialect=dialect,
-            deadline_s=deadline_s,
-            signals=signals,
-            call=None,
-            response=None,
-            backend=None,
-            _states={},
-        )
+        put = object.__setattr__
+        put(self, "id", id)
+        put(self, "route", route)
+        put(self, "tenant", tenant)
+        put(self, "request", request)
+        put(self, "dialect", dialect)
+        put(self, "deadline_s", deadline_s)
+        put(self, "signals", signals)
+        put(self, "call", None)
+        put(self, "response", None)
+        put(self, "backend", None)
+        put(self, "_states", {})
 
     def state(self, plugin: Plugin[Any]) -> dict[str, Any]:
         """Return the plugin instance's own notes on this exchange, empty at first."""

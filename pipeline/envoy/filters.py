@@ -15,7 +15,14 @@ from envoy_data_plane.envoy.type import v3 as types
 from envoy_data_plane.google.protobuf import Any
 
 from pipeline.config.schema import Config
-from pipeline.host.names import LEVEL_METADATA, METADATA_NAMESPACE, ROUTE_METADATA
+from pipeline.host.names import (
+    LEVEL_METADATA,
+    METADATA_NAMESPACE,
+    ORIGIN_ENCODING_KEY,
+    ORIGIN_PATH_KEY,
+    ROUTE_METADATA,
+    metadata_attribute,
+)
 from pipeline.host.plan import RoutePlan
 
 FILTER = "dragoman"
@@ -129,7 +136,13 @@ def attempt_filters(config: Config, plan: RoutePlan) -> list[hcm.HttpFilter]:
             response_header_mode=_Headers.SKIP,
             response_trailer_mode=_Headers.SKIP,
         ),
-        request_attributes=["xds.upstream_host_metadata", "xds.cluster_name", "request.id"],
+        request_attributes=[
+            "xds.upstream_host_metadata",
+            "xds.cluster_name",
+            "request.id",
+            metadata_attribute(ORIGIN_PATH_KEY),
+            metadata_attribute(ORIGIN_ENCODING_KEY),
+        ],
         message_timeout=_message_timeout(config, [plan]),
         status_on_error=types.HttpStatus(code=types.StatusCode(503)),
     )

@@ -13,11 +13,19 @@ from pipeline.api.provider import Backend, Provider
 from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
-from pipeline.host.names import BACKEND_KEY, METADATA_NAMESPACE
+from pipeline.host.names import (
+    BACKEND_KEY,
+    METADATA_NAMESPACE,
+    ORIGIN_ENCODING_KEY,
+    ORIGIN_PATH_KEY,
+    metadata_attribute,
+)
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
 
 HOST_METADATA = "xds.upstream_host_metadata"
+_ORIGIN_PATH = metadata_attribute(ORIGIN_PATH_KEY)
+_ORIGIN_ENCODING = metadata_attribute(ORIGIN_ENCODING_KEY)
 
 # Envoy sends the metadata as protobuf text in one string: read the one flat key, nothing else.
 _BACKEND = re.compile(
@@ -47,7 +55,7 @@ class AttemptSession:
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
     ) -> Verdict:
         """Find the backend, and prepare the attempt unless that takes the body."""
-        request, _ = reading.read_request(pairs)
+        request, _ = reading.read_request(_original(pairs, attributes))
         self._request = request
         self._dialect = self._dialect_of(request)
         used = self._used = self._backend(attributes)
@@ -115,9 +123,26 @@ class AttemptSession:
     ) -> Proceed:
         backend, provider = used
         attempt = provider.prepare(backend, request, call)
+        encoding = request.headers.get("content-encoding")
         if attempt.call is None:
-            return Proceed(edits=attempt.headers)
+            # An attempt before this one may have sent a plain body.
+            kept = HeaderEdits(set={"content-encoding": encoding} if encoding else {})
+            return Proceed(edits=kept.then(attempt.headers))
         edits = attempt.headers
-        if "content-encoding" in request.headers:
+        if encoding:
             edits = edits.then(HeaderEdits(remove=frozenset({"content-encoding"})))
         return Proceed(edits=edits, body=attempt.call.encode())
+
+
+def _original(pairs: Pairs, attributes: Mapping[str, str]) -> Pairs:
+    """Return the headers as the router level let them go on.
+
+    Envoy has one set of headers for all attempts, which keeps what each of them changed.
+    """
+    path = attributes.get(_ORIGIN_PATH)
+    if path is None:
+        return pairs  # Envoy went on without the router level
+    kept = tuple(pair for pair in pairs if pair[0] not in {":path", "content-encoding"})
+    original: Pairs = ((":path", path.encode("latin-1")), *kept)
+    encoding = attributes.get(_ORIGIN_ENCODING)
+    return (*original, ("content-encoding", encoding.encode("latin-1"))) if encoding else original

@@ -12,7 +12,7 @@ from pipeline.config.schema import Config, RouteConfig
 from pipeline.config.source import Source
 from pipeline.dialects.registry import Dialects, builtin
 from pipeline.errors import ConfigError, Problem
-from pipeline.host.backends import BUILT_IN, make_backends
+from pipeline.host.backends import BUILT_IN, PassThrough, make_backends
 from pipeline.host.chain import compile_chain
 from pipeline.host.instances import Instance, make_instances
 from pipeline.host.plan import RoutePlan
@@ -37,6 +37,7 @@ def compile_config(config: Config, source: Source) -> Runtime:
     _raise_any(_registered(instances, source, dialects, providers, signals))
     backends = make_backends(config, source, providers)
     _raise_any(_unknown_dialects(config, source, dialects))
+    _raise_any(_keys_handed_on(config, source, backends, providers))
     routes = {
         settings.name: _route(
             settings,
@@ -91,6 +92,28 @@ def _unknown_dialects(config: Config, source: Source, dialects: Dialects) -> Ite
         if route.dialect is not None and route.dialect not in dialects.names:
             message = f"there is no dialect {route.dialect!r}; there are {known}"
             yield source.problem(("routes", index, "dialect"), message)
+
+
+def _keys_handed_on(
+    config: Config,
+    source: Source,
+    backends: Mapping[str, Backend],
+    providers: Mapping[str, Provider],
+) -> Iterator[Problem]:
+    # Envoy has one set of headers for all attempts: the key of one stays for the next, which
+    # replaces it or, without a key of its own, would be sent it.
+    for index, route in enumerate(config.routes):
+        keyed = ""
+        for place, name in enumerate(route.backends):
+            backend = backends[name]
+            passes_on = isinstance(providers[backend.provider], PassThrough)
+            if keyed and passes_on and not backend.api_key:
+                message = (
+                    f"{name!r} has no api_key and would be sent that of {keyed!r}, which is tried"
+                    " before it: give it one, or list it first"
+                )
+                yield source.problem(("routes", index, "backends", place), message)
+            keyed = name if backend.api_key else keyed
 
 
 def _raise_any(found: Iterator[Problem]) -> None:

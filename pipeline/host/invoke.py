@@ -36,7 +36,7 @@ class Bound:
         hook: the hook's name.
         call: the bound method.
         is_async: whether calling it gives a coroutine.
-        in_thread: whether it must run in the pool.
+        is_plain: whether it is called on the event loop and returns its decision at once.
     """
 
     instance: Instance
@@ -44,55 +44,47 @@ class Bound:
     hook: str
     call: Callable[..., Any]
     is_async: bool
-    in_thread: bool
+    is_plain: bool
 
 
 def bind(instance: Instance, index: int, hook: str) -> Bound:
     """Bind a hook that the instance has."""
     call = instance.hooks[hook]
-    is_async = inspect.iscoroutinefunction(call)
-    return Bound(instance, index, hook, call, is_async, instance.plugin.blocking and not is_async)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(call))
+    is_plain = not (is_async or instance.plugin.blocking)
+    return Bound(instance, index, hook, call, is_async, is_plain)
 
 
-async def call_hook(
+async def awaited(
     bound: Bound, arguments: tuple[Any, ...], budget_s: float, pool: Executor
 ) -> object:
-    """Call a hook and return what it returns.
+    """Call a hook that takes time and return what it returns.
 
     Args:
-        bound: the hook.
+        bound: the hook, not a plain one.
         arguments: exactly those of its specification.
         budget_s: what is left of the message's budget.
         pool: where blocking hooks run.
 
     Raises:
-        PluginTimeout, PluginError: it took too long or raised; no message has content.
+        TimeoutError: its instance's timeout or the budget is over.
     """
-    try:
-        if bound.is_async or bound.in_thread:
-            return await _awaited(bound, arguments, budget_s, pool)
-        result = bound.call(*arguments)
-        if result is not None and inspect.isawaitable(result):
-            async with asyncio.timeout(min(bound.instance.timeout_s, budget_s)):
-                return await result
-    except PluginError:
-        raise
-    except TimeoutError as error:
-        raise PluginTimeout(bound.instance.name, bound.hook, "it took too long") from error
-    except Exception as error:
-        # The type alone: the text of a stranger's exception may quote the prompt.
-        name = type(error).__name__
-        raise PluginError(bound.instance.name, bound.hook, f"it raised {name}") from error
-    return result
-
-
-async def _awaited(
-    bound: Bound, arguments: tuple[Any, ...], budget_s: float, pool: Executor
-) -> object:
     async with asyncio.timeout(min(bound.instance.timeout_s, budget_s)):
         if bound.is_async:
             return await bound.call(*arguments)
         return await asyncio.get_running_loop().run_in_executor(pool, bound.call, *arguments)
+
+
+def failure(bound: Bound, error: BaseException) -> PluginError:
+    """Return the failure of a hook that raised; its message has no content.
+
+    The type alone is kept: the text of a stranger's exception may quote the prompt.
+    """
+    if isinstance(error, PluginError):
+        return error
+    if isinstance(error, TimeoutError):
+        return PluginTimeout(bound.instance.name, bound.hook, "it took too long")
+    return PluginError(bound.instance.name, bound.hook, f"it raised {type(error).__name__}")
 
 
 def checked(bound: Bound, result: object) -> Decision:
@@ -121,6 +113,9 @@ def _fault(bound: Bound, result: object) -> str:
         case Rewrite():
             return _rewrite_fault(bound, result)
         case _:
+            if inspect.iscoroutine(result):
+                result.close()
+                return "it returned a coroutine: write `async def`"
             return f"it returned {type(result).__name__}, which is no decision"
 
 

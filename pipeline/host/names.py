@@ -20,6 +20,18 @@ METADATA_NAMESPACE = "dragoman"
 BACKEND_KEY = "backend"
 """The one key of an endpoint's metadata."""
 
+ORIGIN_PATH_KEY = "path"
+"""Dynamic metadata key: `:path` as the router level let it go on, in Latin-1."""
+
+ORIGIN_ENCODING_KEY = "content_encoding"
+"""Dynamic metadata key: its body's `content-encoding`, in Latin-1; empty for a plain one."""
+
+
+def metadata_attribute(key: str) -> str:
+    """Return the attribute in which Envoy sends one of our keys of dynamic metadata."""
+    return f"metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}']"
+
+
 # Dynamic metadata key to the response header that Envoy makes of it.
 REPORT_HEADERS = {
     "plugins": "x-dragoman-plugins",

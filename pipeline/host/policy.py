@@ -13,7 +13,7 @@ from pipeline.api.outcome import Outcome
 from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
 from pipeline.host.chain import Group
 from pipeline.host.instances import Instance
-from pipeline.host.invoke import Bound, call_hook, checked
+from pipeline.host.invoke import Bound, awaited, checked, failure
 from pipeline.host.ledger import EVENT_HOOK, Ledger
 from pipeline.host.rollout import is_enforced
 
@@ -79,21 +79,42 @@ class Policy:
             self._enforced[instance.name] = enforced
         return enforced
 
+    def decide_now(self, bound: Bound, *arguments: Any) -> Decision:
+        """Run a plain hook; see `decide`."""
+        started_s = self.ledger.clock()
+        try:
+            result = bound.call(self.exchange, *arguments)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code does
+            return self.failed(bound, failure(bound, error), started_s)
+        return self._settled(bound, arguments, result, started_s)
+
     async def decide(self, bound: Bound, *arguments: Any) -> Decision:
         """Run one hook and return the decision to apply: CONTINUE in shadow or when let through."""
-        instance = bound.instance
+        if bound.is_plain:
+            return self.decide_now(bound, *arguments)
         started_s = self.ledger.clock()
         try:
             budget_s = self.exchange.deadline_s - started_s
-            result = await call_hook(bound, (self.exchange, *arguments), budget_s, self.pool)
-            is_plain_event = result is None and bound.hook == EVENT_HOOK
-            if is_plain_event and self.watcher is None and self.is_enforced(instance):
+            result = await awaited(bound, (self.exchange, *arguments), budget_s, self.pool)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code does
+            return self.failed(bound, failure(bound, error), started_s)
+        return self._settled(bound, arguments, result, started_s)
+
+    def _settled(
+        self, bound: Bound, arguments: tuple[Any, ...], result: object, started_s: float
+    ) -> Decision:
+        instance = bound.instance
+        applied = self.is_enforced(instance)
+        if result is None:
+            if bound.hook == EVENT_HOOK and applied and self.watcher is None:
                 self.ledger.note_continue(instance.name, started_s)
                 return CONTINUE
-            decision = CONTINUE if result is None else checked(bound, result)
-        except PluginError as error:
-            return self.failed(bound, error, started_s)
-        applied = self.is_enforced(instance)
+            decision: Decision = CONTINUE
+        else:
+            try:
+                decision = checked(bound, result)
+            except PluginError as error:
+                return self.failed(bound, error, started_s)
         self.ledger.note(instance.name, bound.hook, decision, started_s, applied=applied)
         if self.watcher is not None:
             self.watcher.decided(self.exchange, arguments, bound, decision)
@@ -102,10 +123,14 @@ class Policy:
     async def look_back(self, bound: Bound, outcome: Outcome) -> None:
         """Run an `on_complete`; a failure is noted and changes nothing."""
         started_s = self.ledger.clock()
+        arguments = (self.exchange, outcome)
         try:
-            await call_hook(bound, (self.exchange, outcome), bound.instance.timeout_s, self.pool)
-        except PluginError as error:
-            self.failed(bound, error, started_s)
+            if bound.is_plain:
+                bound.call(*arguments)
+            else:
+                await awaited(bound, arguments, bound.instance.timeout_s, self.pool)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code does
+            self.failed(bound, failure(bound, error), started_s)
 
     def failed(self, bound: Bound, error: PluginError, started_s: float) -> Decision:
         """Note a failure and return what the instance's `on_error` makes of it."""
@@ -137,7 +162,7 @@ class Policy:
                 for bound in group
                 if (before is None or bound.index < before) and self.is_active(bound.instance)
             ]
-            if len(hooks) > 1 and any(bound.is_async or bound.in_thread for bound in hooks):
+            if len(hooks) > 1 and not all(bound.is_plain for bound in hooks):
                 ended = await self._side_by_side(hooks, apply)
             else:
                 ended = await self._in_turn(hooks, apply)
@@ -149,7 +174,7 @@ class Policy:
         self, hooks: Sequence[Bound], apply: Apply
     ) -> tuple[Refuse | Reply, Bound] | None:
         for bound in hooks:
-            decision = await self.decide(bound)
+            decision = self.decide_now(bound) if bound.is_plain else await self.decide(bound)
             if not isinstance(decision, Continue):
                 end = await apply(decision)
                 if end is not None:

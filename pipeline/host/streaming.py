@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.api.answer import Answer, Event
-from pipeline.api.decisions import Continue, Decision, Refuse, Rewrite
+from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Rewrite
 from pipeline.api.dialect import Dialect, Restater
 from pipeline.api.exchange import Exchange, advance
 from pipeline.errors import PluginError
@@ -67,7 +67,7 @@ class StreamedAnswer:
         for stage in self._stages:
             produced: list[Event] = []
             for one in batch:
-                events, ends = await stage.push(one)
+                events, ends = stage.push_now(one) if stage.is_plain else await stage.push(one)
                 produced += events
                 if ends:
                     self.is_ended = True
@@ -85,6 +85,11 @@ class _EventStage:
         self.policy = policy
         self.hook = hook
         self.dialect = dialect
+        self.is_plain = hook.is_plain
+
+    def push_now(self, event: Event) -> tuple[Batch, bool]:
+        decision = self.policy.decide_now(self.hook, event)
+        return ((event,), False) if decision is CONTINUE else self.outcome(decision, (event,))
 
     async def push(self, event: Event) -> tuple[Batch, bool]:
         decision = await self.policy.decide(self.hook, event)
@@ -109,6 +114,7 @@ class _WholeStage(_EventStage):
     def __init__(self, policy: Policy, hook: Bound, dialect: Dialect, max_bytes: int) -> None:
         super().__init__(policy, hook, dialect)
         self.max_bytes = max_bytes
+        self.is_plain = False
         # What is only recorded must not hold anything back either.
         self.only_reads = hook.instance.plugin.read_only or not policy.is_enforced(hook.instance)
         self.events: list[Event] = []

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pipeline.demo.upstream import DemoSettings
 from pipeline.demo.upstream import serve as serve_demo
+from pipeline.errors import ConfigError
 from tests.support.stack import Seen, running_stack, upstream_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -29,7 +30,9 @@ ROUTES = {
     "three": ["busy", "limited", "good"],
     "renamed": ["broken", "good"],
     "dead": ["gone", "good"],
-    "keyless": ["busy", "open"],
+    "deep": ["deep", "flat", "good"],
+    "unpacked": ["broken", "other"],
+    "keyless": ["keyless", "good"],
     "strict": ["strict", "good"],
     "all": ["busy", "limited"],
     "plain": ["busy", "other"],
@@ -75,19 +78,32 @@ async def _cut_off(request):
 async def stack():
     shared: list[Seen] = []
     demo = DemoSettings(on_request=lambda *request: shared.append(Seen(*request)))
-    async with upstream_of(_cut_off) as cut, serve_demo(demo) as port:
+    refused: list[Seen] = []
+
+    async def refuse(request):
+        body = await request.read()
+        refused.append(Seen(request.method, request.raw_path, dict(request.headers), body))
+        return web.Response(status=503)
+
+    async with (
+        upstream_of(_cut_off) as cut,
+        upstream_of(refuse) as refuses,
+        serve_demo(demo) as port,
+    ):
         url = f"http://127.0.0.1:{port}/v1"
+        deep = f"{refuses.removesuffix('/v1')}/v1/a/v1"
         own = {
             "broken": {"models": {"gpt-5": "mini", "x": "y"}},
             "good": {"models": {"gpt-5": "medium"}},
             "gone": {"provider": "openai", "url": f"http://127.0.0.1:{_unused_port()}/v1"},
             "cut": {"provider": "openai", "url": cut},
-            # Two names for one upstream: without a key, and of Anthropic's.
-            "open": {"provider": "openai", "url": url.replace("/v1", "/deep/v1")},
+            "deep": {"provider": "openai", "url": deep, "api_key": "k1"},
+            "flat": {"provider": "openai", "url": deep.replace("/v1/a/v1", "/b"), "api_key": "k2"},
+            "keyless": {"provider": "openai", "url": refuses},
             "claude": {"provider": "anthropic", "url": url, "api_key": "key-of-claude"},
         }
         async with running_stack({**CONFIG, "backends": own}, upstreams=UPSTREAMS) as made:
-            made.seen["shared"] = shared
+            made.seen |= {"shared": shared, "refusing": refused}
             yield made
 
 
@@ -210,13 +226,47 @@ async def test_the_last_failure_is_the_answer(ask, stack):
     assert len(stack.seen["busy"]) == len(stack.seen["limited"]) == 1
 
 
-async def test_a_backend_without_a_key_gets_the_clients(ask, stack):
+@pytest.mark.parametrize("model", ["gpt-5", "other"])
+async def test_each_attempt_starts_from_the_clients_path(ask, stack, model):
+    answer = await ask("deep", model=model)
+
+    assert answer.status_code == 200, answer.text
+    first, second = stack.seen["refusing"]
+    assert first.path == "/v1/a/v1/chat/completions"
+    assert second.path == "/b/chat/completions"
+    assert one(stack, "good").path == "/v1/chat/completions"
+    assert [json.loads(request.body)["model"] for request in (first, second)] == [model] * 2
+
+
+async def test_a_compressed_call_that_one_attempt_rewrote_is_compressed_for_the_next(stack):
+    stack.seen["other"].clear()
+    body = gzip.compress(json.dumps(CALL).encode())
+    answer = await stack.http.post(
+        "/unpacked/v1/chat/completions", content=body, headers={"content-encoding": "gzip"}
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert one(stack, "other").headers["content-encoding"] == "gzip"
+    assert json.loads(one(stack, "other").body)["model"] == "gpt-5"
+
+
+async def test_a_client_key_goes_to_a_first_backend_without_one_and_no_further(ask, stack):
     answer = await ask("keyless")
 
-    assert answer.status_code == 404  # the demo knows no such folder
-    assert one(stack, "shared").path == "/deep/v1/chat/completions"
-    assert key(one(stack, "shared")) == "Bearer sk-client"
-    assert key(one(stack, "busy")) == "Bearer key-of-busy"
+    assert answer.status_code == 200
+    assert key(one(stack, "refusing")) == "Bearer sk-client"
+    assert key(one(stack, "good")) == "Bearer key-of-good"
+
+
+async def test_a_backend_without_a_key_cannot_follow_one_that_has(stack):
+    routes = [{"name": "leak", "match": {"path": "/"}, "backends": ["good", "bare"]}]
+    own = {"bare": {"provider": "openai", "url": "http://127.0.0.1:9/v1"}}
+    with pytest.raises(
+        ConfigError, match=r"'bare' has no api_key and would be sent that of 'good'"
+    ):
+        await running_stack(
+            {"routes": routes, "backends": own}, upstreams={"good": DemoSettings()}
+        ).__aenter__()
 
 
 async def test_each_provider_has_its_own_header_for_the_key(ask, stack):

@@ -59,7 +59,9 @@ CONFIG = {
         },
         "rules": {
             "uses": "prompt_decorator",
-            "with": {"prepend": [{"role": "system", "content": "Be kind to {{header:x-user|all}}"}]},
+            "with": {
+                "prepend": [{"role": "system", "content": "Be kind to {{header:x-user|all}}"}]
+            },
         },
         "louder": {"uses": "louder"},
     },

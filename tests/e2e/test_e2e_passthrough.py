@@ -34,9 +34,9 @@ class Reading(Plugin):
         return Rewrite(call=call)
 
     def on_response(self, exchange):
-        return Rewrite(answer=exchange.response.answer.replace(
-            segments=exchange.response.answer.segments
-        ))
+        return Rewrite(
+            answer=exchange.response.answer.replace(segments=exchange.response.answer.segments)
+        )
 
 
 class Header(Plugin):

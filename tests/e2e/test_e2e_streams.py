@@ -79,7 +79,9 @@ class Whole(Plugin):
         answer = exchange.response.answer
         text = answer.segments[0].text
         STATUSES.append((text, answer.usage.output_tokens or 0))
-        return Rewrite(answer=answer.replace(segments=[replace(answer.segments[0], text=text[::-1])]))
+        return Rewrite(
+            answer=answer.replace(segments=[replace(answer.segments[0], text=text[::-1])])
+        )
 
 
 class Looking(Plugin):
@@ -135,9 +137,7 @@ class Script:
 
     async def answer(self, request):
         await request.read()
-        response = web.StreamResponse(
-            headers={"content-type": "text/event-stream", **self.headers}
-        )
+        response = web.StreamResponse(headers={"content-type": "text/event-stream", **self.headers})
         await response.prepare(request)
         for position, piece in enumerate(self.pieces):
             if position in self.waits:
@@ -316,7 +316,9 @@ async def test_an_event_that_is_too_large_ends_the_stream(ask, script):
 async def test_a_client_that_leaves_cancels_the_upstream(running, script):
     script.waits = {3: asyncio.Event()}
     async with asyncio.timeout(5):
-        async with running[0].http.stream("POST", "/upper/v1/chat/completions", json=CALL) as answer:
+        async with running[0].http.stream(
+            "POST", "/upper/v1/chat/completions", json=CALL
+        ) as answer:
             assert answer.status_code == 200
         wanted = 'dragoman_exchanges_total{ending="cancelled",route="upper",status_class="2xx"}'
         while wanted not in await running[0].metrics():
