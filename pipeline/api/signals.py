@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 SignalFunction = Callable[[str], Awaitable[object]]
 
@@ -29,6 +32,9 @@ class Signals:
         Raises:
             LookupError: no plugin registered a signal of that name.
         """
+        # Late: whoever awaits has it loaded, and importing the API shall not cost it.
+        import asyncio  # noqa: PLC0415
+
         key = (name, text)
         task = self._tasks.get(key)
         if task is None:

@@ -19,6 +19,7 @@ from pipeline.host.names import (
     LEVEL_METADATA,
     METADATA_NAMESPACE,
     ORIGIN_ENCODING_KEY,
+    ORIGIN_LENGTH_KEY,
     ORIGIN_PATH_KEY,
     ROUTE_METADATA,
     metadata_attribute,
@@ -26,6 +27,9 @@ from pipeline.host.names import (
 from pipeline.host.plan import RoutePlan
 
 FILTER = "dragoman"
+# Another name: a route's overrides reach every filter of their name, in its cluster too, and would
+# let attempts out unsigned where the chain fails open.
+ATTEMPT_FILTER = "dragoman_attempt"
 HOST_CLUSTER = "dragoman_host"
 
 _Body = ext_proc.ProcessingModeBodySendMode
@@ -142,12 +146,13 @@ def attempt_filters(config: Config, plan: RoutePlan) -> list[hcm.HttpFilter]:
             "request.id",
             metadata_attribute(ORIGIN_PATH_KEY),
             metadata_attribute(ORIGIN_ENCODING_KEY),
+            metadata_attribute(ORIGIN_LENGTH_KEY),
         ],
         message_timeout=_message_timeout(config, [plan]),
         status_on_error=types.HttpStatus(code=types.StatusCode(503)),
     )
     return [
-        hcm.HttpFilter(name=FILTER, typed_config=pack(processor)),
+        hcm.HttpFilter(name=ATTEMPT_FILTER, typed_config=pack(processor)),
         hcm.HttpFilter(
             name="envoy.filters.http.upstream_codec",
             typed_config=pack(upstream_codec.UpstreamCodec()),

@@ -26,6 +26,9 @@ ORIGIN_PATH_KEY = "path"
 ORIGIN_ENCODING_KEY = "content_encoding"
 """Dynamic metadata key: its body's `content-encoding`, in Latin-1; empty for a plain one."""
 
+ORIGIN_LENGTH_KEY = "content_length"
+"""Dynamic metadata key: its body's `content-length`; empty where none is stated."""
+
 
 def metadata_attribute(key: str) -> str:
     """Return the attribute in which Envoy sends one of our keys of dynamic metadata."""

@@ -12,7 +12,12 @@ from pipeline.api.signals import Signals
 from pipeline.host import replies
 from pipeline.host.chain import Group
 from pipeline.host.ledger import Ledger
-from pipeline.host.names import ORIGIN_ENCODING_KEY, ORIGIN_PATH_KEY, ROUTE_HEADER
+from pipeline.host.names import (
+    ORIGIN_ENCODING_KEY,
+    ORIGIN_LENGTH_KEY,
+    ORIGIN_PATH_KEY,
+    ROUTE_HEADER,
+)
 from pipeline.host.policy import Policy, Watcher
 from pipeline.host.response import ResponseSide
 from pipeline.host.routing import first_match
@@ -116,7 +121,7 @@ class Run:
             edits=edits,
             body=body,
             clear_route=is_rerouted or self._has_touched_routing,
-            report=self.ledger.report() | self._origin(target, edits),
+            report=self.ledger.report() | self._origin(target, body),
         )
 
     def end(self, finish: Finish, ending: Ending) -> Finish:
@@ -159,15 +164,17 @@ class Run:
             ledger.spent_s,
         )
 
-    def _origin(self, target: Route, edits: HeaderEdits) -> dict[str, str]:
+    def _origin(self, target: Route, body: bytes | None) -> dict[str, str]:
         """Say what attempts start from: each sees the headers as the one before it left them."""
         if not target.plan.attempts:
             return {}
         request = self.exchange.request
-        path = f"{request.path}?{request.query}" if request.query else request.path
-        is_plain = "content-encoding" in edits.remove
-        encoding = "" if is_plain else request.headers.get("content-encoding")
-        origin = {ORIGIN_PATH_KEY: path, ORIGIN_ENCODING_KEY: encoding}
+        headers = request.headers
+        origin = {
+            ORIGIN_PATH_KEY: f"{request.path}?{request.query}" if request.query else request.path,
+            ORIGIN_ENCODING_KEY: headers.get("content-encoding") if body is None else "",
+            ORIGIN_LENGTH_KEY: headers.get("content-length") if body is None else str(len(body)),
+        }
         # Metadata is Unicode; what a client sends need not be.
         return {
             k: v.encode("utf-8", "surrogateescape").decode("latin-1") for k, v in origin.items()

@@ -127,13 +127,15 @@ class Direction:
             if waiting is not None:
                 replies.append(self._headers_reply(_joined(waiting, verdict), None))
             return [*replies, *self.chunks(body if new is None else new, ends=ends)]
-        states_length = new is not None and self.is_whole_at_once
+        edits = verdict.edits
+        states_length = new is not None and self.is_whole_at_once and ends
+        if new is not None and self.is_whole_at_once and not ends:
+            # In HTTP/1.1 a body of stated length has no trailers.
+            edits = edits.then(HeaderEdits(remove=frozenset({"content-length"})))
         if new is None and self._pieces > 1:
             new = body  # its earlier pieces were answered with nothing
         return [
-            BodyReply(
-                self.side, new, verdict.edits, verdict.clear_route, verdict.report, states_length
-            )
+            BodyReply(self.side, new, edits, verdict.clear_route, verdict.report, states_length)
         ]
 
     def passed(self, data: bytes, *, ends: bool) -> list[Reply]:

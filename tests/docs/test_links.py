@@ -15,7 +15,9 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # What belongs to the place where somebody works, not to the project.
-_FOREIGN = re.compile(r"/(?:work|home|root|Users)/|DESIGN\.md|shared/notes|\bissue #?\d", re.I)
+_FOREIGN = re.compile(
+    r"/(?:work|home|root|Users)/|DESIGN\.md|shared/notes|\bissue #?\d", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
@@ -44,7 +46,7 @@ def test_every_page_can_be_reached_from_the_readme():
             and target.is_file()
         ]
 
-    assert {page for page in (_ROOT / "docs").rglob("*.md")} - seen - _examples() == set()
+    assert set((_ROOT / "docs").rglob("*.md")) - seen - _examples() == set()
 
 
 def _links(page):

@@ -1,6 +1,8 @@
 """The README does what it says, and every config on any page is one that Dragoman takes."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,24 @@ async def test_the_plugin_and_the_config_of_the_readme_work_together(tmp_path):
     assert decorated.startswith("models=continue, style=")
     if "shadow" not in decorated:
         assert forwarded(passed)["messages"][0]["content"] == "Answer briefly."
+
+
+def test_the_test_of_the_how_to_passes_for_the_plugin_of_the_tutorial(tmp_path):
+    for page in ("tutorial/first-plugin.md", "how-to/test-a-plugin.md"):
+        for block in blocks(_ROOT / "docs" / page):
+            if block.language == "python" and block.title:
+                (tmp_path / Path(block.title).name).write_text(block.text)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_code_names.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_plugin_of_the_readme_is_as_short_as_it_says():

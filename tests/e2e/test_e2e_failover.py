@@ -246,7 +246,7 @@ async def test_a_compressed_call_that_one_attempt_rewrote_is_compressed_for_the_
     )
 
     assert answer.status_code == 200, answer.text
-    assert one(stack, "other").headers["content-encoding"] == "gzip"
+    assert one(stack, "other").headers["Content-Encoding"] == "gzip"
     assert json.loads(one(stack, "other").body)["model"] == "gpt-5"
 
 

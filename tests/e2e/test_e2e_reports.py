@@ -64,7 +64,7 @@ CONFIG = {
             ("pair", ["asking", "both"], ["demo", "second"]),
         )
     ],
-    "backends": {"second": {"provider": "openai", "url": "http://127.0.0.1:9/v1"}},
+    "backends": {"second": {"provider": "openai", "url": "http://127.0.0.1:9/v1", "api_key": "k"}},
 }
 
 

@@ -19,7 +19,7 @@ from typing import Self
 
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"\[(\d+)\]")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
