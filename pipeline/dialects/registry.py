@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from pipeline.api.dialect import Dialect
 from pipeline.dialects.anthropic_messages import AnthropicMessages
@@ -56,7 +57,9 @@ class Dialects:
         """Return the dialect that a request path speaks, if any.
 
         A known path counts behind any prefix too, since gateways tell providers apart by one:
-        `/openai/v1/chat/completions`. The longest known path wins.
+        `/openai/v1/chat/completions`. The longest known path wins. Other spellings that servers
+        take for the same path (percent-encoded, with a slash at the end) count as well: a call
+        must not pass for none.
 
         Args:
             path: the path without its query.
@@ -64,8 +67,9 @@ class Dialects:
         found = self._by_path.get(path)
         if found is not None:
             return found
+        plain = unquote(path).rstrip("/")
         for count in self._segment_counts:
-            _, *tail = path.rsplit("/", count)
+            _, *tail = plain.rsplit("/", count)
             found = self._by_path.get("/" + "/".join(tail))
             if found is not None:
                 return found

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.config.schema import MatchConfig, RouteConfig
+from pipeline.host.overlap import covers_outside, overlaps
 from pipeline.host.plan import RoutePlan
 
 
@@ -60,7 +61,7 @@ def entries(routes: Sequence[RouteConfig]) -> Iterator[Entry]:
     """Yield what Envoy matches, in order, without what an earlier entry leaves nothing of."""
     seen: list[MatchConfig] = []
     for index, route in enumerate(routes):
-        if any(covers(match, route.match) for match in seen):
+        if any(covers_outside(match, route.match) for match in seen):
             continue
         seen.append(route.match)
         yield Entry(route.match, tuple(_candidates(routes[index:])))
@@ -79,38 +80,5 @@ def _candidates(routes: Sequence[RouteConfig]) -> Iterator[RouteConfig]:
     for route in routes:
         if overlaps(route.match, first):
             yield route
-            if route.match.model is None and covers(route.match, first):
+            if route.match.model is None and covers_outside(route.match, first):
                 return
-
-
-def covers(outer: MatchConfig, inner: MatchConfig) -> bool:
-    """Say whether `outer` matches whatever `inner` matches, models aside."""
-    return (
-        _path_covers(outer, inner)
-        and _host_covers(outer.host, inner.host)
-        and outer.headers.items() <= inner.headers.items()
-    )
-
-
-def overlaps(one: MatchConfig, other: MatchConfig) -> bool:
-    """Say whether one request may match both, models aside."""
-    return (
-        (_path_covers(one, other) or _path_covers(other, one))
-        and (_host_covers(one.host, other.host) or _host_covers(other.host, one.host))
-        and all(other.headers.get(name, value) == value for name, value in one.headers.items())
-    )
-
-
-def _path_covers(outer: MatchConfig, inner: MatchConfig) -> bool:
-    if outer.path is not None:
-        return inner.path == outer.path
-    return (inner.path or inner.path_prefix or "/").startswith(outer.path_prefix or "/")
-
-
-def _host_covers(outer: str | None, inner: str | None) -> bool:
-    if outer is None:
-        return True
-    if inner is None:
-        return False
-    outer, inner = outer.lower(), inner.lower()
-    return inner == outer or (outer.startswith("*.") and inner.endswith(outer[1:]))

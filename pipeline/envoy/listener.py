@@ -18,6 +18,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from pipeline.config.quantities import split_address
 from pipeline.config.schema import Config
 from pipeline.envoy.filters import pack, router_filter
+from pipeline.envoy.local_replies import local_replies
 from pipeline.envoy.routes import route_configuration
 from pipeline.host.names import CONTROL_PREFIX
 from pipeline.host.plan import RoutePlan
@@ -50,6 +51,7 @@ def client_listener(config: Config, plans: Mapping[str, RoutePlan]) -> listener.
         ],
         # Before any routing: a header that steers us must come from us.
         early_header_mutation_extensions=[_strip()],
+        local_reply_config=local_replies(),
         # Nobody is inside (a list without a range would mean every private address): what clients
         # send as x-envoy-* or x-request-id is not believed.
         use_remote_address=True,

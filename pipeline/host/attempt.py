@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pipeline.api.call import Call
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
-from pipeline.api.headers import HeaderEdits
+from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.provider import Backend, Provider
 from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
@@ -17,7 +17,6 @@ from pipeline.host.names import (
     BACKEND_KEY,
     METADATA_NAMESPACE,
     ORIGIN_ENCODING_KEY,
-    ORIGIN_LENGTH_KEY,
     ORIGIN_PATH_KEY,
     metadata_attribute,
 )
@@ -26,11 +25,7 @@ from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdic
 
 HOST_METADATA = "xds.upstream_host_metadata"
 _ORIGIN_PATH = metadata_attribute(ORIGIN_PATH_KEY)
-_ORIGINS = {
-    "content-encoding": metadata_attribute(ORIGIN_ENCODING_KEY),
-    "content-length": metadata_attribute(ORIGIN_LENGTH_KEY),
-}
-_BODY_HEADERS = frozenset(_ORIGINS)
+_ORIGIN_ENCODING = metadata_attribute(ORIGIN_ENCODING_KEY)
 
 # Envoy sends the metadata as protobuf text in one string: read the one flat key, nothing else.
 _BACKEND = re.compile(
@@ -131,12 +126,10 @@ class AttemptSession:
         if attempt.call is not None:
             plain = HeaderEdits(remove=frozenset({"content-encoding"}))
             return Proceed(edits=plain.then(attempt.headers), body=attempt.call.encode())
-        if self._route is None or not self._route.plan.attempt_body:
-            return Proceed(edits=attempt.headers)
-        # An attempt before this one may have sent another body, with headers to suit it.
-        stated = {name: value for name in _BODY_HEADERS if (value := request.headers.get(name))}
-        absent = _BODY_HEADERS - stated.keys()
-        return Proceed(edits=HeaderEdits(set=stated, remove=absent).then(attempt.headers))
+        # An attempt before this one may have sent a plain body.
+        encoding = request.headers.get("content-encoding")
+        stated = HeaderEdits(set={"content-encoding": encoding}) if encoding else NO_EDITS
+        return Proceed(edits=stated.then(attempt.headers))
 
 
 def _original(pairs: Pairs, attributes: Mapping[str, str]) -> Pairs:
@@ -147,8 +140,7 @@ def _original(pairs: Pairs, attributes: Mapping[str, str]) -> Pairs:
     path = attributes.get(_ORIGIN_PATH)
     if path is None:
         return pairs  # Envoy went on without the router level
-    known = {":path": path} | {
-        name: value for name, key in _ORIGINS.items() if (value := attributes.get(key))
-    }
-    kept = [pair for pair in pairs if pair[0] != ":path" and pair[0] not in _BODY_HEADERS]
-    return (*((name, value.encode("latin-1")) for name, value in known.items()), *kept)
+    kept = tuple(pair for pair in pairs if pair[0] not in {":path", "content-encoding"})
+    original: Pairs = ((":path", path.encode("latin-1")), *kept)
+    encoding = attributes.get(_ORIGIN_ENCODING)
+    return (*original, ("content-encoding", encoding.encode("latin-1"))) if encoding else original

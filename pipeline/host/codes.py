@@ -50,6 +50,10 @@ CODES: Mapping[str, Code] = {
     "plugin_error": Code(503, "A plugin that must decide raised an error."),
     "plugin_nonsense": Code(503, "A plugin that must decide returned what is no decision."),
     # --- Dragoman and Envoy
+    "no_backend": Code(404, "The route has no backend, and no plugin answered."),
+    "upstream_timeout": Code(504, "No backend answered within the route's `timeout`."),
+    "upstream_unavailable": Code(503, "No backend could be reached, or the host is gone."),
+    "gateway_error": Code(500, "Envoy could not serve the request; its log says why."),
     "unknown_backend": Code(
         503, "The host that Envoy chose for an attempt names no backend of the route."
     ),

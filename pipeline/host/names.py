@@ -26,14 +26,14 @@ ORIGIN_PATH_KEY = "path"
 ORIGIN_ENCODING_KEY = "content_encoding"
 """Dynamic metadata key: its body's `content-encoding`, in Latin-1; empty for a plain one."""
 
-ORIGIN_LENGTH_KEY = "content_length"
-"""Dynamic metadata key: its body's `content-length`; empty where none is stated."""
-
 
 def metadata_attribute(key: str) -> str:
     """Return the attribute in which Envoy sends one of our keys of dynamic metadata."""
     return f"metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}']"
 
+
+DETAILS_PREFIX = "dragoman."
+"""What Envoy's `response.code_details` begin with for an answer of the host's."""
 
 # Dynamic metadata key to the response header that Envoy makes of it.
 REPORT_HEADERS = {

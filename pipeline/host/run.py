@@ -12,12 +12,7 @@ from pipeline.api.signals import Signals
 from pipeline.host import replies
 from pipeline.host.chain import Group
 from pipeline.host.ledger import Ledger
-from pipeline.host.names import (
-    ORIGIN_ENCODING_KEY,
-    ORIGIN_LENGTH_KEY,
-    ORIGIN_PATH_KEY,
-    ROUTE_HEADER,
-)
+from pipeline.host.names import ORIGIN_ENCODING_KEY, ORIGIN_PATH_KEY, ROUTE_HEADER
 from pipeline.host.policy import Policy, Watcher
 from pipeline.host.response import ResponseSide
 from pipeline.host.routing import first_match
@@ -169,11 +164,10 @@ class Run:
         if not target.plan.attempts:
             return {}
         request = self.exchange.request
-        headers = request.headers
+        encoding = request.headers.get("content-encoding") if body is None else ""
         origin = {
             ORIGIN_PATH_KEY: f"{request.path}?{request.query}" if request.query else request.path,
-            ORIGIN_ENCODING_KEY: headers.get("content-encoding") if body is None else "",
-            ORIGIN_LENGTH_KEY: headers.get("content-length") if body is None else str(len(body)),
+            ORIGIN_ENCODING_KEY: encoding,
         }
         # Metadata is Unicode; what a client sends need not be.
         return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from pipeline.api.headers import HeaderEdits
-from pipeline.host.names import METADATA_NAMESPACE
+from pipeline.host.names import DETAILS_PREFIX, METADATA_NAMESPACE
 from pipeline.host.verdicts import Finish
 from pipeline.stream.messages import (
     Body,
@@ -150,7 +150,7 @@ def _write_immediate(response: pb.ProcessingResponse, finish: Finish) -> None:
     immediate = response.immediate_response
     immediate.status.code = finish.status
     immediate.body = finish.body
-    immediate.details = finish.code
+    immediate.details = DETAILS_PREFIX + finish.code
     _write_edits(immediate.headers, HeaderEdits(set=finish.headers))
 
 

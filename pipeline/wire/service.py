@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -19,6 +20,7 @@ from pipeline.wire import ext_proc_pb2 as pb
 from pipeline.wire.adapter import read_attributes, read_message, read_modes, write_reply
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+_LOGGER = logging.getLogger(__name__)
 _ROUTE_ATTRIBUTE = "xds.route_name"
 
 Context = grpc.aio.ServicerContext[pb.ProcessingRequest, pb.ProcessingResponse]
@@ -73,6 +75,13 @@ class ExternalProcessor:
                     await context.write(response)
                 if stream.machine.is_closed:
                     return
+        except grpc.aio.BaseError:  # the connection's end, not ours
+            raise
+        except Exception:
+            # gRPC would put the exception's text into the status, and Envoy that into its log.
+            _LOGGER.exception("a stream failed")
+            self._observer.violation("internal_error")
+            await context.abort(grpc.StatusCode.INTERNAL, "the host failed")
         finally:
             self._streams.stream_closed()
             if stream is not None:

@@ -37,7 +37,6 @@ def test_a_path_is_known_behind_any_prefix(path, name):
         "/v1/chat",
         "/xv1/completions",
         "v1/completions",
-        "/v1/completions/",
         "/completions",
     ],
 )
@@ -78,3 +77,11 @@ def test_a_name_or_path_that_is_taken_is_refused_and_changes_nothing():
 
     assert dialects.names == ("other",)
     assert dialects.for_path("/new") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/completions/", "/v1%2Fcompletions", "/%76%31/completions", "/openai/v1/completions/"],
+)
+def test_other_spellings_of_a_known_path_are_calls_too(path):
+    assert builtin().for_path(path).name == "openai.completions"

@@ -80,19 +80,16 @@ def environment(tmp_path_factory):
 
 
 @pytest.fixture
-def default_config(folder, demo_port, ports, environment):
-    """Put the embedded default into the folder, on free ports and with the demo upstream."""
-    listen, envoy_admin, admin = ports
-    text = (ROOT / "pipeline/cli/default.yaml").read_text()
-    own = (
-        f"envoy: {{listen: '127.0.0.1:{listen}', admin: '127.0.0.1:{envoy_admin}'}}\n"
-        + text.replace("server:\n", f"server:\n  admin: 127.0.0.1:{admin}\n", 1)
-    )
-    (folder / "dragoman.yaml").write_text(own)
-    url = f"http://127.0.0.1:{demo_port}/v1"
-    keys = {"OPENAI_API_KEY": "demo", "ANTHROPIC_API_KEY": "demo"}
-    urls = {"DRAGOMAN_OPENAI_URL": url, "DRAGOMAN_ANTHROPIC_URL": url}
-    return {**environment, **keys, **urls}
+def default_config(ports, environment):
+    """Return an environment that puts the embedded default on free ports."""
+    listen, envoy_admin, admin = (f"127.0.0.1:{port}" for port in ports)
+    addresses = {
+        "DRAGOMAN_LISTEN": listen,
+        "DRAGOMAN_ENVOY_ADMIN": envoy_admin,
+        "DRAGOMAN_ADMIN": admin,
+    }
+    keyless = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY"), "")
+    return {**environment, **keyless, **addresses}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pipeline.api import decisions
 from pipeline.cli.main import app
 from pipeline.cli.reference import pages
 from pipeline.config.schema import Config
+from pipeline.envoy import local_replies
 from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
@@ -99,4 +100,6 @@ def test_every_error_code_in_the_sources_is_documented_and_none_other():
     # `policy` chooses among these by the kind of failure.
     kinds = {"plugin_timeout", "plugin_error", "plugin_nonsense"}
 
-    assert set(used_codes()) | kinds == CODES.keys()
+    envoys_own = {code for _, code, _ in local_replies.FAULTS} | {"no_backend"}
+
+    assert set(used_codes()) | kinds | envoys_own == CODES.keys()

@@ -86,7 +86,11 @@ BODIES = {
             "timeout": "300ms" if name == "slow" else "10s",
             "other": "pass",
         }
-        for name, plugins in (("seeing", ["seeing"]), ("slow", ["seeing"]), ("padding", ["padding"]))
+        for name, plugins in (
+            ("seeing", ["seeing"]),
+            ("slow", ["seeing"]),
+            ("padding", ["padding"]),
+        )
     ],
 }
 
@@ -192,7 +196,9 @@ async def test_answers_of_envoys_own_are_not_the_providers(bodies):
 )
 async def test_a_route_is_chosen_anew_only_when_what_routes_changed(routes, text, backend):
     async def cleared():
-        answer = await routes.http.get(f"{routes.envoy.admin_url}/stats?filter=clear_route|rq_total")
+        answer = await routes.http.get(
+            f"{routes.envoy.admin_url}/stats?filter=clear_route|rq_total"
+        )
         return answer.text
 
     for requests in routes.seen.values():

@@ -95,7 +95,9 @@ class Upstream:
         else:
             choice = {"index": 0, "message": {"role": "assistant", "content": said}}
             text = json.dumps({"id": "1", "choices": [choice], "pad": call.get("pad", "")})
-            pieces = [text[start : start + 50_000].encode() for start in range(0, len(text), 50_000)]
+            pieces = [
+                text[start : start + 50_000].encode() for start in range(0, len(text), 50_000)
+            ]
             kind = b"application/json"
         head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n" % kind
         trailers = {"x-after": "2"} if message.headers.get("x-want") == "trailers" else {}

@@ -158,7 +158,6 @@ async def test_each_attempt_asks_for_its_backends_own_model(ask, stack):
 
     assert json.loads(one(stack, "broken").body)["model"] == "mini"
     assert json.loads(one(stack, "good").body)["model"] == "medium"
-    assert one(stack, "good").headers["Content-Length"] == str(len(one(stack, "good").body))
 
     await ask("renamed", model="other")
     assert json.loads(one(stack, "good").body)["model"] == "other"

@@ -257,10 +257,20 @@ def test_a_changed_buffered_body_gets_its_content_length():
     driver = Driver(machine(), wishes={"request": "whole"}, bodies={"request": b"longer body"})
     driver.send(Headers("request", PAIRS, ends=False))
 
-    [reply] = driver.send(Body("request", b"x", ends=False))
+    [reply] = driver.send(Body("request", b"x", ends=True))
 
     assert reply.data == b"longer body"
     assert reply.states_length
+
+
+def test_a_changed_buffered_body_with_trailers_to_come_states_no_length():
+    driver = Driver(machine(), wishes={"request": "whole"}, bodies={"request": b"longer body"})
+    driver.send(Headers("request", PAIRS, ends=False))
+
+    [reply] = driver.send(Body("request", b"x", ends=False))
+
+    assert not reply.states_length
+    assert "content-length" in reply.edits.remove
 
 
 def test_an_untouched_buffered_body_is_not_sent_back():

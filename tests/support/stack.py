@@ -20,6 +20,7 @@ from pipeline.demo.upstream import serve as serve_demo
 from pipeline.envoy.bootstrap import bootstrap
 from pipeline.envoy.process import EnvoyProcess
 from pipeline.host.compile import compile_config
+from pipeline.host.runtime import Runtime
 from pipeline.server.process import HostProcess, running
 
 
@@ -86,6 +87,7 @@ async def running_stack(
     upstreams: Mapping[str, DemoSettings] | None = None,
     folder: Path | None = None,
     patch: Patch | None = None,
+    rewrite: Callable[[Runtime], dict[str, Any]] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run everything for a config.
 
@@ -95,7 +97,8 @@ async def running_stack(
             `backends` replace or add to.
         upstreams: demo upstreams by backend name; one named `demo` if absent.
         folder: of local plugins (`plugins_dir`).
-        patch: changes Envoy's bootstrap, for an Envoy that somebody else configured.
+        patch: changes Envoy's bootstrap.
+        rewrite: makes another bootstrap, for an Envoy that somebody else configured.
     """
     seen: dict[str, list[Seen]] = {}
     async with AsyncExitStack() as stack:
@@ -143,7 +146,10 @@ async def running_stack(
         runtime = compile_config(check_config(source), source)
         host = await stack.enter_async_context(running(runtime))
         envoy = EnvoyProcess(directory, concurrency=1)
-        made = bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+        if rewrite is not None:
+            made = rewrite(runtime)
+        else:
+            made = bootstrap(runtime.config, runtime.plans, runtime.default_urls)
         if patch is not None:
             patch(made)
         await envoy.start(made)
