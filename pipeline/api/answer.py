@@ -27,7 +27,7 @@ class Answer:
     ) -> None:
         self.dialect = dialect
         self._document = document
-        self._raw = raw
+        self._encoded = raw
 
     @property
     def document(self) -> Mapping[str, Any]:
@@ -75,7 +75,9 @@ class Answer:
 
     def encode(self) -> bytes:
         """Return the body's bytes: the upstream's own when nothing changed."""
-        return self.dialect.encode(self._document) if self._raw is None else self._raw
+        if self._encoded is None:
+            self._encoded = self.dialect.encode(self._document)
+        return self._encoded
 
     def __repr__(self) -> str:
         return f"Answer({self.dialect.name}, finish_reason={self.finish_reason!r})"

@@ -27,6 +27,7 @@ class Call:
         self.dialect = dialect
         self._document = document
         self._raw = raw
+        self._encoded = raw
         self._segments: tuple[Segment, ...] | None = None
 
     @property
@@ -110,7 +111,9 @@ class Call:
 
     def encode(self) -> bytes:
         """Return the body's bytes: the client's own when nothing changed."""
-        return self.dialect.encode(self._document) if self._raw is None else self._raw
+        if self._encoded is None:
+            self._encoded = self.dialect.encode(self._document)
+        return self._encoded
 
     def __repr__(self) -> str:
         return f"Call({self.dialect.name}, model={self.model!r}, stream={self.stream})"

@@ -103,5 +103,14 @@ class HeaderEdits:
         removed = (self.remove - later.set.keys()) | later.remove
         return HeaderEdits(set={**kept, **later.set}, remove=removed)
 
+    def without_pseudo(self) -> HeaderEdits:
+        """Return the edits of what is no pseudo-header (`:path`, `:authority`, …)."""
+        if not any(name.startswith(":") for name in (*self.set, *self.remove)):
+            return self
+        return HeaderEdits(
+            set={k: v for k, v in self.set.items() if not k.startswith(":")},
+            remove=frozenset(name for name in self.remove if not name.startswith(":")),
+        )
+
 
 NO_EDITS = HeaderEdits()

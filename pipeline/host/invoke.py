@@ -109,7 +109,9 @@ def _fault(bound: Bound, result: object) -> str:
         case Reply(answer=answer):
             if bound.hook not in _REPLIES:
                 return "a Reply is for request phases"
-            return "" if isinstance(answer, Answer) else "a Reply needs an Answer"
+            if not isinstance(answer, Answer):
+                return "a Reply needs an Answer"
+            return _encoding_fault(answer)
         case Rewrite():
             return _rewrite_fault(bound, result)
         case _:
@@ -141,4 +143,16 @@ def _rewrite_fault(bound: Bound, rewrite: Rewrite) -> str:
         and (rewrite.answer is None or isinstance(rewrite.answer, Answer))
         and all(isinstance(event, Event) for event in rewrite.events or ())
     )
-    return "" if sound else "a Rewrite holds something of the wrong type"
+    if not sound:
+        return "a Rewrite holds something of the wrong type"
+    return _encoding_fault(rewrite.call or rewrite.answer)
+
+
+def _encoding_fault(made: Call | Answer | None) -> str:
+    """Say what keeps a document from being written; what is written is kept for when it is sent."""
+    try:
+        if made is not None:
+            made.encode()
+    except (TypeError, ValueError, RecursionError):
+        return "it made a document that cannot be written as JSON"
+    return ""

@@ -213,7 +213,7 @@ class Run:
             path=path or request.path,
             query=query if path else request.query,
             host=edits.set.get(":authority", request.host),
-            headers=request.headers.edited(edits),
+            headers=request.headers.edited(edits.without_pseudo()),
         )
         advance(self.exchange, request=changed)
 

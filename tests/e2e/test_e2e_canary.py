@@ -82,12 +82,12 @@ async def test_no_canary_gets_out(running, route, capfd):
         for stream in (False, True):
             body = {**call, "stream": stream}
             answers.append(await stack.http.post(url, json=body, headers=headers))
-    for bad in (
+    malformed = (
         b'{"' + PROMPT.encode() + b'":',
         b'{"a": "' + PROMPT.encode() + b'\xff"}',
         f'{{"{PROMPT}": 1, "{PROMPT}": 2}}'.encode(),
-    ):
-        answers.append(await stack.http.post(url, content=bad, headers=key))
+    )
+    answers += [await stack.http.post(url, content=bad, headers=key) for bad in malformed]
     answers.append(await stack.http.post(url, json=wrong, headers=key))
     answers.append(await stack.http.post(f"/{PROMPT}", json=call, headers=key))
     answers.append(await stack.http.get(f"{url}?{PROMPT}", headers=key))

@@ -1,4 +1,4 @@
-"""What a real Envoy does at the edges: large bodies, local replies, re-routing, a host that died."""
+"""What Envoy does at the edges: large bodies, local replies, re-routing, a host that died."""
 
 from __future__ import annotations
 
@@ -195,12 +195,6 @@ async def test_answers_of_envoys_own_are_not_the_providers(bodies):
     [("stay", "plain"), ("other", "plain"), ("header", "gold"), ("path", "gold"), ("model", "big")],
 )
 async def test_a_route_is_chosen_anew_only_when_what_routes_changed(routes, text, backend):
-    async def cleared():
-        answer = await routes.http.get(
-            f"{routes.envoy.admin_url}/stats?filter=clear_route|rq_total"
-        )
-        return answer.text
-
     for requests in routes.seen.values():
         requests.clear()
     call = {**CALL, "messages": [{"role": "user", "content": text}]}

@@ -41,7 +41,9 @@ class Louder(Plugin):
 
 
 def _loud(segment):
-    return replace(segment, text=segment.text.replace("cherry", "CHERRY")) if segment.text else segment
+    if not segment.text:
+        return segment
+    return replace(segment, text=segment.text.replace("cherry", "CHERRY"))
 '''
 PATHS = ("chat/completions", "completions", "embeddings", "responses")
 CONFIG = {

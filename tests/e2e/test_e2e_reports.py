@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
 import pytest_asyncio
 
 from pipeline.api import HeaderEdits, Plugin, Refuse, Reply, Rewrite
-from tests.support.stack import running_stack
+from tests.support.stack import eventually, running_stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -157,9 +156,11 @@ async def test_health_and_metrics(ask, stack):
     metrics = await stack.metrics()
     assert 'dragoman_plugin_info{distribution="test_e2e_reports",instance="both"' in metrics
     assert 'dragoman_plugin_decisions_total{applied="true",decision="continue"' in metrics
-    async with asyncio.timeout(2):
-        while "dragoman_streams_active 0.0" not in await stack.metrics():
-            await asyncio.sleep(0.01)
+
+    async def are_over():
+        return "dragoman_streams_active 0.0" in await stack.metrics()
+
+    await eventually(are_over)
 
 
 async def test_exchanges_are_counted_with_their_ending_and_status(ask, stack):
@@ -169,4 +170,8 @@ async def test_exchanges_are_counted_with_their_ending_and_status(ask, stack):
         ("asking", "refuse", 'ending="refused",route="asking",status_class="4xx"'),
     ):
         await ask(route, model)
-        assert f"dragoman_exchanges_total{{{wanted}}}" in await stack.metrics()
+
+        async def is_counted(wanted=wanted):
+            return f"dragoman_exchanges_total{{{wanted}}}" in await stack.metrics()
+
+        await eventually(is_counted)

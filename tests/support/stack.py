@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -157,3 +158,12 @@ async def running_stack(
         url = f"http://{envoy.address}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
         yield Stack(url, host, envoy, seen, http)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = 2.0) -> None:
+    """Wait until something holds that follows an answer, such as what is counted after it."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.01)
