@@ -57,6 +57,5 @@ CODES: Mapping[str, Code] = {
     "unknown_backend": Code(
         503, "The host that Envoy chose for an attempt names no backend of the route."
     ),
-    "internal_error": Code(500, "A fault of Dragoman's or of a provider; the log says where."),
     "protocol_violation": Code(500, "Envoy sent messages in an order that ext_proc forbids."),
 }

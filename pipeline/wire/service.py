@@ -168,7 +168,7 @@ class _Stream:
         violations = self.machine.violations
         replies, ask = self.machine.receive(message)
         if ask is not None:
-            replies = [*replies, *self.machine.resume(await self._decided(ask))]
+            replies = [*replies, *self.machine.resume(await self._decide(ask))]
         for _ in range(self.machine.violations - violations):
             self._observer.violation("protocol_violation")
         if request.observability_mode:
@@ -182,15 +182,6 @@ class _Stream:
             await self._handler.complete(cancelled=cancelled)
         except Exception:
             _LOGGER.exception("an exchange could not be completed")
-
-    async def _decided(self, ask: Ask) -> Proceed | Finish | Emit:
-        try:
-            return await self._decide(ask)
-        except Exception:
-            # A fault of ours or of a provider. Its text must not become a gRPC status.
-            _LOGGER.exception("a message could not be decided")
-            message = "an internal error; the gateway's log has more"
-            return self._handler.fault(status=500, code="internal_error", message=message)
 
     async def _decide(self, ask: Ask) -> Proceed | Finish | Emit:
         handler = self._handler
