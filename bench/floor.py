@@ -1,13 +1,14 @@
 """The floor: a bare grpc.aio server that answers the same messages and decides nothing.
 
-Run as a process of its own: `python -m bench.floor SOCKET` prints a line when ready. What it does
-is the least that any Python ext_proc server must: read each message, parse a JSON request body,
-write it back, answer.
+Run as a process of its own, `python -m bench.floor SOCKET [BUSY_US]`; it prints a line when ready.
+What it does is the least that any Python ext_proc server must: read each message, parse a JSON
+request body, write it back, answer.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import grpc
@@ -49,14 +50,23 @@ def _rewritten(body: bytes) -> wire.BodyResponse:
     )
 
 
-async def process(_: Any, context: Stream) -> None:
-    """Answer the messages of one stream; reading and writing is a little cheaper than yielding."""
-    while isinstance(message := await context.read(), wire.ProcessingRequest):
-        await context.write(answer(message))
+async def serve(socket: str, busy_us: float) -> None:
+    """Serve on a Unix socket until ended.
 
+    Args:
+        socket: its path.
+        busy_us: what to spin before each answer: what any work at all costs a Python server.
+    """
 
-async def serve(socket: str) -> None:
-    """Serve on a Unix socket until ended."""
+    async def process(_: Any, context: Stream) -> None:
+        # Reading and writing is a little cheaper than yielding.
+        while isinstance(message := await context.read(), wire.ProcessingRequest):
+            made = answer(message)
+            until_s = time.thread_time() + busy_us / 1e6
+            while busy_us and time.thread_time() < until_s:
+                pass
+            await context.write(made)
+
     server = grpc.aio.server()
     method = grpc.stream_stream_rpc_method_handler(
         process,
@@ -74,4 +84,4 @@ async def serve(socket: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1]))
+    uvloop.run(serve(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))

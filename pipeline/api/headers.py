@@ -76,7 +76,8 @@ class HeaderEdits:
         remove: lower-case names.
 
     Raises:
-        InvalidHeader: a name is no token, or a value holds a control character or is over 32 KiB.
+        InvalidHeader: a name is no token, or a value holds a control character or a lone surrogate,
+            or is over 32 KiB.
     """
 
     set: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class HeaderEdits:
             if not _NAME.match(name):
                 raise InvalidHeader(f"{name!r} is no legal lower-case header name")
         for name, value in self.set.items():
-            if not _VALUE.match(value) or len(value) > _MAX_VALUE_BYTES:
+            if not _VALUE.match(value) or not _fits(value):
                 raise InvalidHeader(f"the value for {name!r} is not legal in an HTTP header")
         object.__setattr__(self, "set", MappingProxyType(dict(self.set)))
         object.__setattr__(self, "remove", frozenset(self.remove))
@@ -111,6 +112,13 @@ class HeaderEdits:
             set={k: v for k, v in self.set.items() if not k.startswith(":")},
             remove=frozenset(name for name in self.remove if not name.startswith(":")),
         )
+
+
+def _fits(value: str) -> bool:
+    try:
+        return len(value.encode("utf-8", "surrogateescape")) <= _MAX_VALUE_BYTES
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return False
 
 
 NO_EDITS = HeaderEdits()

@@ -51,4 +51,8 @@ class Signals:
 
 
 async def _run(function: SignalFunction, text: str) -> object:
-    return await function(text)
+    try:
+        return await function(text)
+    except SystemExit as error:
+        # Out of a task it would end the process.
+        raise RuntimeError("a signal's function called sys.exit") from error

@@ -5,21 +5,34 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from pipeline.api.headers import HeaderEdits
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+# gRPC counts the bytes of a message in 31 bits.
+_LARGEST_MESSAGE = 2**30
 Name = Annotated[str, Field(pattern=_NAME)]
 HeaderName = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("a URL starts with http:// or https:// and names a host")
-    if parts.query or parts.fragment or parts.username:
+    try:
+        parts = urlsplit(value)
+        is_sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        # Not the parser's own words: they quote what may be a password.
+        raise ValueError("a URL starts with http:// or https:// and names a host, a port if any")
+    if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("a base URL has no query, fragment or user")
+    return value
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    HeaderEdits(set={"authorization": value.get_secret_value()})
     return value
 
 
@@ -49,7 +62,9 @@ class EnvoyConfig(_Section):
     listen: Address = Field("127.0.0.1:10000", description="Where clients reach Envoy.")
     admin: Address = Field("127.0.0.1:9901", description="Envoy's admin endpoint.")
     body_limit: Size = Field(
-        32 * 2**20, description="Largest request or response body that Envoy buffers (size)."
+        32 * 2**20,
+        le=_LARGEST_MESSAGE,
+        description="Largest request or response body that Envoy buffers (size).",
     )
     slack: Duration = Field(
         0.05, description="Added to a chain's budget to give Envoy's message timeout (duration)."
@@ -76,7 +91,9 @@ class LimitsConfig(_Section):
     """What one exchange may use of a host process."""
 
     request_body: Size = Field(
-        16 * 2**20, description="Largest request body; a larger one is answered with 413 (size)."
+        16 * 2**20,
+        le=_LARGEST_MESSAGE,
+        description="Largest request body; a larger one is answered with 413 (size).",
     )
     response_body: Size = Field(
         32 * 2**20, description="Largest answer that the host holds for its plugins (size)."
@@ -112,7 +129,7 @@ class InstanceConfig(_Section):
         "module in `plugins_dir`."
     )
     with_: dict[str, Any] = Field(
-        default_factory=dict, alias="with", description="The plugin's own options."
+        default_factory=dict, alias="with", repr=False, description="The plugin's own options."
     )
     timeout: Duration | None = Field(
         None, description="Budget of each hook; the plugin's own default if absent (duration)."
@@ -142,7 +159,7 @@ class BackendConfig(_Section):
     url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, description="Base URL; the provider's own if absent."
     )
-    api_key: Secret | None = Field(
+    api_key: Annotated[Secret, AfterValidator(_credential)] | None = Field(
         None,
         description="Credential; `${ENV}` or `file:/path`. Without one the client's own goes on.",
     )

@@ -14,6 +14,10 @@ from pipeline.errors import ConfigError, Problem
 
 Key = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# Aliases make a short file long, and one that refers to itself endless.
+_MAX_DEPTH = 64
+_MAX_VALUES = 100_000
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class Source:
     """
 
     file: str | None
-    values: dict[str, Any]
-    lines: Mapping[Key, int] = field(default_factory=dict)
+    values: dict[str, Any] = field(repr=False)  # secrets are among them
+    lines: Mapping[Key, int] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -73,8 +77,10 @@ def parse_source(text: str, environment: Mapping[str, str], file: str | None = N
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
-        message = f"not valid YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}"
-        raise ConfigError(Problem("", message, file, line)) from error
+        reason = getattr(error, "problem", None) or getattr(error, "reason", "cannot be parsed")
+        raise ConfigError(Problem("", f"not valid YAML: {reason}", file, line)) from error
+    except RecursionError as error:
+        raise ConfigError(Problem("", _too_deep(), file)) from error
     if node is None:
         return Source(file, {})
     reader = _Reader(file, environment)
@@ -86,6 +92,10 @@ def parse_source(text: str, environment: Mapping[str, str], file: str | None = N
     return Source(file, values, reader.lines)
 
 
+def _too_deep() -> str:
+    return f"the config nests deeper than {_MAX_DEPTH} levels"
+
+
 class _Reader:
     """Turns YAML nodes into values while noting lines, repeated keys and unset variables."""
 
@@ -95,32 +105,70 @@ class _Reader:
         self.lines: dict[Key, int] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.SafeLoader("")
+        self._values = 0
 
-    def read(self, node: yaml.Node, key: Key) -> Any:
-        self.lines.setdefault(key, node.start_mark.line + 1)
+    def read(self, node: yaml.Node, key: Key, depth: int = 0) -> Any:
+        line = node.start_mark.line + 1
+        self.lines.setdefault(key, line)
+        self._values += 1
+        if depth > _MAX_DEPTH:
+            raise ConfigError(Problem(dotted(key[:2]), _too_deep(), self.file, line))
+        if self._values > _MAX_VALUES:
+            message = f"the config has more than {_MAX_VALUES} values, aliases counted each time"
+            raise ConfigError(Problem(dotted(key[:2]), message, self.file, line))
         match node:
             case yaml.MappingNode():
-                return self._mapping(node, key)
+                return self._mapping(node, key, depth)
             case yaml.SequenceNode():
-                return [self.read(item, (*key, i)) for i, item in enumerate(node.value)]
+                items = enumerate(node.value)
+                return [self.read(item, (*key, i), depth + 1) for i, item in items]
             case _:
                 return self._scalar(node, key)
 
-    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        self._scalars.flatten_mapping(node)
+    def _mapping(self, node: yaml.MappingNode, key: Key, depth: int) -> dict[str, Any]:
+        values = self._merged(node, key, depth)
+        own: set[str] = set()
         for name_node, value_node in node.value:
-            name = str(name_node.value)
-            at = (*key, name)
             line = name_node.start_mark.line + 1
-            if name in values:
+            if name_node.tag == _MERGE:
+                continue
+            if not isinstance(name_node, yaml.ScalarNode):
+                self.problems.append(Problem(dotted(key), "a key must be text", self.file, line))
+                continue
+            name = name_node.value
+            at = (*key, name)
+            if name in own:
                 self.problems.append(Problem(dotted(at), "this key is here twice", self.file, line))
+            own.add(name)
             self.lines[at] = line
-            values[name] = self.read(value_node, at)
+            values[name] = self.read(value_node, at, depth + 1)
+        return values
+
+    def _merged(self, node: yaml.MappingNode, key: Key, depth: int) -> dict[str, Any]:
+        """Return what `<<` brings in; of several mappings the first that has a key gives it."""
+        values: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            if name_node.tag != _MERGE:
+                continue
+            is_list = isinstance(value_node, yaml.SequenceNode)
+            for one in reversed(value_node.value) if is_list else [value_node]:
+                if isinstance(one, yaml.MappingNode):
+                    values |= self.read(one, key, depth + 1)
+                else:
+                    line = one.start_mark.line + 1
+                    message = "`<<` takes a mapping, or a list of them"
+                    self.problems.append(Problem(dotted(key), message, self.file, line))
         return values
 
     def _scalar(self, node: yaml.Node, key: Key) -> Any:
-        value = self._scalars.construct_object(node, deep=True)
+        try:
+            value = self._scalars.construct_object(node, deep=True)
+        except Exception:  # noqa: BLE001 - YAML's constructors raise whatever comes
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            message = f"this is no valid YAML value of type {kind!r}; quote it if it is text"
+            line = node.start_mark.line + 1
+            self.problems.append(Problem(dotted(key), message, self.file, line))
+            return None
         if not isinstance(value, str) or "${" not in value:
             return value
         line = node.start_mark.line + 1

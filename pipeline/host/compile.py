@@ -84,6 +84,9 @@ def _registered(
                     instance.hooks[hook](register)
                 except ValueError as error:
                     yield source.problem(("plugins", instance.name), str(error))
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+                    message = f"{hook} failed: {type(error).__name__}: {error}"
+                    yield source.problem(("plugins", instance.name), message)
 
 
 def _unknown_dialects(config: Config, source: Source, dialects: Dialects) -> Iterator[Problem]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.api.exchange import Exchange
-
-_AFTER_BODY = frozenset({"model", "stream"})
 
 
 class Condition:
@@ -26,19 +23,23 @@ class Condition:
         # Late: only configs that use `when:` pay for CEL.
         from cel_expr_python import cel  # noqa: PLC0415
 
+        text.encode()  # lone surrogates are no text
         string = cel.Type.STRING
-        variables = dict.fromkeys(("route", "method", "path", "tenant", "model"), string)
-        variables |= {"stream": cel.Type.BOOL, "headers": cel.Type.Map(string, string)}
+        before_body = dict.fromkeys(("route", "method", "path", "tenant"), string)
+        before_body["headers"] = cel.Type.Map(string, string)
+        in_body = {"model": string, "stream": cel.Type.BOOL}
         try:
-            self._program = cel.NewEnv(variables=variables).compile(text)
+            self._program = cel.NewEnv(variables=before_body | in_body).compile(text)
         except RuntimeError as error:
             raise ValueError(_first_line(str(error))) from None
         if self._program.return_type() != cel.Type.BOOL:
             raise ValueError(f"it must give true or false, not {self._program.return_type()}")
         self.text = text
-        # String literals first, so that a word inside one is not taken for a variable.
-        words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r'"[^"]*"|\'[^\']*\'', "", text)))
-        self.needs_body = bool(words & _AFTER_BODY)
+        try:
+            cel.NewEnv(variables=before_body).compile(text)
+            self.needs_body = False
+        except RuntimeError:
+            self.needs_body = True
 
     def holds(self, exchange: Exchange) -> bool:
         """Evaluate for an exchange.

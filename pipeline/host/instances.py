@@ -122,9 +122,14 @@ def _make(
             raise fault("when", str(error)) from error
     try:
         plugin = plugin_class(options, name=name)
+    except ValidationError as error:
+        raise ConfigError(*problems_of(error, source, (*at, "with"))) from None
     except ValueError as error:
         raise fault("with", str(error)) from error
-    hooks = _hooks(plugin, manager, fault)
+    except (Exception, SystemExit) as error:
+        message = f"{plugin_class.__name__} cannot be made: {type(error).__name__}: {error}"
+        raise fault("with", message) from error
+    hooks = _hooks(plugin, name, manager, fault)
     if condition is not None and condition.needs_body and "on_request_headers" in hooks:
         message = "on_request_headers runs before the body is read: no `model` or `stream` here"
         raise fault("when", message)
@@ -141,7 +146,7 @@ def _make(
 
 
 def _check_declarations(plugin: type[Plugin[Any]], fault: Callable[[str, str], Exception]) -> None:
-    missing = [name for name in plugin.requires if importlib.util.find_spec(name) is None]
+    missing = [name for name in plugin.requires if not _is_installed(name)]
     if missing:
         hint = f": pip install '{plugin.extra}'" if plugin.extra else ""
         raise fault("uses", f"{plugin.__name__} needs {', '.join(missing)}{hint}")
@@ -150,15 +155,22 @@ def _check_declarations(plugin: type[Plugin[Any]], fault: Callable[[str, str], E
         raise fault("uses", f"{plugin.__name__} declares unknown traits {sorted(unknown)}")
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a parent of a dotted name is missing
+        return False
+
+
 def _hooks(
-    plugin: Plugin[Any], manager: Manager, fault: Callable[[str, str], Exception]
+    plugin: Plugin[Any], instance: str, manager: Manager, fault: Callable[[str, str], Exception]
 ) -> dict[str, Callable[..., Any]]:
     kind = type(plugin).__name__
     for name in dir(type(plugin)):
         if name not in HOOKS and manager.parse_hookimpl_opts(plugin, name) is not None:
             raise fault("uses", f"{kind}.{name} is no hook{nearest(name, HOOKS)}")
     try:
-        manager.register(plugin, plugin.name)
+        manager.register(plugin, instance)
     except pluggy.PluginValidationError as error:
         detail = " ".join(str(error).split())
         raise fault("uses", f"a hook of {kind} does not fit its specification: {detail}") from error
@@ -168,6 +180,8 @@ def _hooks(
             if implementation.plugin is plugin:
                 spec = inspect.signature(getattr(Hooks, caller.name)).parameters
                 wanted = tuple(spec)[1:]
+                if "register" in wanted and inspect.iscoroutinefunction(implementation.function):
+                    raise fault("uses", f"{kind}.{caller.name} cannot be `async def`")
                 hooks[caller.name] = _fitted(
                     implementation.function, implementation.argnames, wanted
                 )

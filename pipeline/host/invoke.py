@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.api.answer import Answer, Event
 from pipeline.api.call import Call
 from pipeline.api.decisions import Continue, Decision, Refuse, Reply, Rewrite
+from pipeline.api.headers import HeaderEdits
 from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
 from pipeline.host.instances import Instance
 
@@ -79,7 +80,14 @@ def failure(bound: Bound, error: BaseException) -> PluginError:
     """Return the failure of a hook that raised; its message has no content.
 
     The type alone is kept: the text of a stranger's exception may quote the prompt.
+
+    Raises:
+        CancelledError: the exchange itself was cancelled, which is no failure of the hook.
     """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise error
     if isinstance(error, PluginError):
         return error
     if isinstance(error, TimeoutError):
@@ -103,15 +111,17 @@ def _fault(bound: Bound, result: object) -> str:
     match result:
         case Continue():
             return ""
-        case Refuse(status=status, code=code):
-            legal = isinstance(status, int) and 400 <= status <= 599 and isinstance(code, str)
-            return "" if legal and code else "a Refuse needs a status of 400 to 599 and a code"
-        case Reply(answer=answer):
+        case Refuse(status=status, code=code, message=message, headers=headers):
+            legal = isinstance(status, int) and 400 <= status <= 599
+            if not (legal and isinstance(code, str) and code and isinstance(message, str)):
+                return "a Refuse needs a status of 400 to 599, a code and a message"
+            return _headers_fault(headers)
+        case Reply(answer=answer, headers=headers):
             if bound.hook not in _REPLIES:
                 return "a Reply is for request phases"
             if not isinstance(answer, Answer):
                 return "a Reply needs an Answer"
-            return _encoding_fault(answer)
+            return _headers_fault(headers) or _encoding_fault(answer)
         case Rewrite():
             return _rewrite_fault(bound, result)
         case _:
@@ -141,11 +151,23 @@ def _rewrite_fault(bound: Bound, rewrite: Rewrite) -> str:
     sound = (
         (rewrite.call is None or isinstance(rewrite.call, Call))
         and (rewrite.answer is None or isinstance(rewrite.answer, Answer))
-        and all(isinstance(event, Event) for event in rewrite.events or ())
+        # Not any iterable: one that can be read only once would be empty by now.
+        and (rewrite.events is None or isinstance(rewrite.events, (list, tuple)))
+        and all(
+            isinstance(event, Event) and isinstance(event.raw, bytes)
+            for event in rewrite.events or ()
+        )
     )
     if not sound:
         return "a Rewrite holds something of the wrong type"
+    fault = _headers_fault(rewrite.headers)
+    if fault:
+        return fault
     return _encoding_fault(rewrite.call or rewrite.answer)
+
+
+def _headers_fault(headers: object) -> str:
+    return "" if isinstance(headers, HeaderEdits) else "headers are changed with HeaderEdits"
 
 
 def _encoding_fault(made: Call | Answer | None) -> str:

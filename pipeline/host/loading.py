@@ -91,6 +91,10 @@ def _imported(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise PluginNotFound(f"cannot import {module}: {error}") from error
+    except (Exception, SystemExit) as error:
+        # A stranger's module may do anything; and `importlib` itself minds an empty name.
+        message = f"cannot import {module or 'an empty name'}: {type(error).__name__}: {error}"
+        raise PluginNotFound(message) from error
 
 
 def _object(module: ModuleType, name: str, uses: str) -> PluginClass:
@@ -110,7 +114,7 @@ def _local_module(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginNotFound(f"cannot import {path}: {type(error).__name__}: {error}") from error
     return module

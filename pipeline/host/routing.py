@@ -77,6 +77,10 @@ def _host_matches(wanted: str, host: str) -> bool:
 
 
 def _globbed(pattern: str) -> Callable[[str], bool]:
-    # The bound on the model's length bounds what many `*` can cost.
-    regex = re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
-    return lambda model: len(model) <= 256 and regex.fullmatch(model) is not None
+    head, *parts = map(re.escape, pattern.split("*"))
+    if not parts:
+        return lambda model: model == pattern
+    # Each part where it first occurs, and never tried elsewhere: linear, whatever a client sends.
+    between = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    regex = re.compile(f"{head}{between}.*{parts[-1]}", re.DOTALL)
+    return lambda model: regex.fullmatch(model) is not None

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -131,7 +132,7 @@ class Runtime:
             if instance.has("startup"):
                 try:
                     await _maybe(instance.hooks["startup"]())
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     await self.shutdown()
                     message = f"startup failed: {type(error).__name__}: {error}"
                     raise ConfigError(
@@ -152,14 +153,11 @@ class Runtime:
         while self._started:
             instance = self._started.pop()
             if instance.has("shutdown"):
-                await asyncio.gather(_shut(instance), return_exceptions=True)
+                with suppress(Exception, SystemExit):
+                    await _maybe(instance.hooks["shutdown"]())
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 async def _maybe(result: Any) -> None:
     if inspect.isawaitable(result):
         await result
-
-
-async def _shut(instance: Instance) -> None:
-    await _maybe(instance.hooks["shutdown"]())

@@ -69,6 +69,9 @@ class StreamedAnswer:
             for one in batch:
                 events, ends = stage.push_now(one) if stage.is_plain else await stage.push(one)
                 produced += events
+                if (ends or one.closes) and not any(made.closes for made in events):
+                    # Whoever comes after this plugin is told that the stream is over all the same.
+                    produced.append(Event(self._dialect, b"", closes=True))
                 if ends:
                     self.is_ended = True
                     break
@@ -119,10 +122,10 @@ class _WholeStage(_EventStage):
         self.only_reads = hook.instance.plugin.read_only or not policy.is_enforced(hook.instance)
         self.events: list[Event] = []
         self.held_bytes = 0
-        self.has_given_up = False
+        self.is_done = False
 
     async def push(self, event: Event) -> tuple[Batch, bool]:
-        if self.has_given_up:
+        if self.is_done:
             return (event,), False
         self.events.append(event)
         self.held_bytes += len(event.raw)
@@ -130,6 +133,7 @@ class _WholeStage(_EventStage):
             return self._unreadable("the answer is longer than limits.response_body", event)
         if not event.closes:
             return ((event,) if self.only_reads else ()), False
+        self.is_done = True
         return await self._whole(event)
 
     async def _whole(self, closing: Event) -> tuple[Batch, bool]:
@@ -149,7 +153,7 @@ class _WholeStage(_EventStage):
         return self.outcome(decision, unchanged)
 
     def _unreadable(self, message: str, event: Event) -> tuple[Batch, bool]:
-        self.has_given_up = True
+        self.is_done = True
         held: Batch = (event,) if self.only_reads else tuple(self.events)
         self.events = []
         error = PluginError(self.hook.instance.name, self.hook.hook, message)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from pathlib import Path
 
 import grpc
@@ -75,6 +77,20 @@ def _fresh_socket(path: Path) -> Path:
     absolute = path.absolute()
     absolute.parent.mkdir(parents=True, exist_ok=True)
     if absolute.is_socket():
+        if _is_answered(absolute):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         # Of a process that was killed; gRPC itself would refuse the path.
         absolute.unlink()
     return absolute
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:  # its queue is full: somebody is there
+            return True
+        except OSError:
+            return False
+    return True

@@ -69,11 +69,14 @@ class HostProcess:
         except OSError as error:
             message = f"cannot listen there: {error.strerror or error}"
             raise ConfigError(source.problem(("server", "admin"), message)) from error
-        await self.runtime.startup()
         try:
+            await self.runtime.startup()
             self.address = await self._grpc.start()
-        except OSError as error:
+        except BaseException as error:
             await self.runtime.shutdown()
+            await self._admin.stop()
+            if not isinstance(error, OSError):
+                raise
             message = f"cannot listen there: {error.strerror or error}"
             raise ConfigError(source.problem(("server", "address"), message)) from error
         await self._grpc.set_serving(serving=True)
@@ -142,13 +145,20 @@ async def serve(runtime: Runtime) -> None:
         loop.add_signal_handler(number, signals.put_nowait, number)
     loop.set_exception_handler(log_loop_fault)
     process = HostProcess(runtime)
-    await process.start()
+    starting = asyncio.ensure_future(process.start())
+    asked = asyncio.ensure_future(signals.get())
+    await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return
+    await starting
     # What was made so far lives as long as the process: the collector need not look at it again.
     # An exchange leaves few cycles, so it may look more rarely as well.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    await signals.get()
+    await asked
     get_logger().info("draining")
     drain = asyncio.ensure_future(process.stop())
     again = asyncio.ensure_future(signals.get())
