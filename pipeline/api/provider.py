@@ -35,6 +35,9 @@ class Backend:
 class Attempt:
     """What one attempt sends to its backend.
 
+    Envoy shows the next attempt the headers as this one left them, but for `:path` and
+    `content-encoding`, which the host restores: set the same names at every attempt.
+
     Args:
         headers: edits to the client's request, `:path` among them.
         call: the new call, or None when the body goes as it is.

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.api.headers import HeaderEdits
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
@@ -28,11 +36,6 @@ def _http_url(value: str) -> str:
         raise ValueError("a URL starts with http:// or https:// and names a host, a port if any")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("a base URL has no query, fragment or user")
-    return value
-
-
-def _credential(value: SecretStr) -> SecretStr:
-    HeaderEdits(set={"authorization": value.get_secret_value()})
     return value
 
 
@@ -159,7 +162,7 @@ class BackendConfig(_Section):
     url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, description="Base URL; the provider's own if absent."
     )
-    api_key: Annotated[Secret, AfterValidator(_credential)] | None = Field(
+    api_key: Secret | None = Field(
         None,
         description="Credential; `${ENV}` or `file:/path`. Without one the client's own goes on.",
     )
@@ -167,6 +170,13 @@ class BackendConfig(_Section):
         default_factory=dict,
         description="Model asked for to this backend's name of it; others go as they are.",
     )
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            HeaderEdits(set={"authorization": value.get_secret_value()})
+        return value
 
 
 class MatchConfig(_Section):

@@ -103,6 +103,12 @@ class AttemptSession:
         self._observer.violation(code)
         return replies.refusal(self._dialect, status=status, code=code, message=message)
 
+    def fault_in_stream(self, *, status: int, code: str, message: str) -> Emit:
+        """Word a fault of an answer: none is read at this level."""
+        del status, message
+        self._observer.violation(code)
+        return Emit(b"", is_original=False, end=True)
+
     async def complete(self, *, cancelled: bool) -> None:
         """End the attempt; the exchange is the router level's."""
 

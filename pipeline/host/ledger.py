@@ -113,11 +113,16 @@ class Ledger:
         """Word the steps for the response headers.
 
         Returns:
-            `plugins`: `name=decision` in order of entry, the strongest decision of each;
+            `plugins`: `name=decision` in order of entry, the strongest decision of each, or
+            `none`;
             `overhead_ms`; `server_timing`: RFC draft form, one metric per instance.
         """
         overhead_ms = f"{self.overhead_s * 1000:.2f}"
-        report = {"overhead_ms": overhead_ms, "server_timing": f"dragoman;dur={overhead_ms}"}
+        report = {
+            "plugins": "none",
+            "overhead_ms": overhead_ms,
+            "server_timing": f"dragoman;dur={overhead_ms}",
+        }
         steps = self.steps
         if not steps:
             return report

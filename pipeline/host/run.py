@@ -127,11 +127,16 @@ class Run:
         self.ledger.leave()
         return Finish(finish.status, headers, finish.body, finish.code)
 
+    def fail(self, code: str) -> None:
+        """Note that the answer failed after it had begun."""
+        self._ending, self._code = "failed", code
+
     async def complete(self, observer: Observer, *, cancelled: bool) -> None:
         """Run `on_complete` for every plugin that was entered, then report the outcome."""
-        if cancelled and self._ending == "completed":
-            self._ending = "cancelled"
         self._status = self._status or self.response.status
+        never_answered = self.route.plan.response_headers and not self._status
+        if self._ending == "completed" and (cancelled or never_answered):
+            self._ending = "cancelled"
         self.exchange.signals.cancel()
         if self.route.chain.complete:
             # A stream that Envoy cancelled still gets its `on_complete`.

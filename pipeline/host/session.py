@@ -82,6 +82,7 @@ class RouterSession:
         self._dialect = self._runtime.dialects.for_path(request.path)
         chosen = match_outside(self._choice.candidates, request)
         if isinstance(chosen, Undecided):
+            self._dialect = self._dialect or self._dialect_of_candidates()
             if reading.is_call(request, self._dialect):
                 if ends:
                     return self._refused(_empty_body())
@@ -171,6 +172,16 @@ class RouterSession:
         self._observer.violation(code)
         return self._refused(InvalidCall(message, code=code, status=status))
 
+    def fault_in_stream(self, *, status: int, code: str, message: str) -> Emit:
+        """Word a fault of a stream that has begun as the error event that ends it."""
+        self._observer.violation(code)
+        run = self._run
+        if run is None or run.exchange.dialect is None:
+            return Emit(b"", is_original=False, end=True)
+        run.fail(code)
+        events = run.exchange.dialect.error_events(status=status, code=code, message=message)
+        return Emit(b"".join(event.raw for event in events), is_original=False, end=True)
+
     async def complete(self, *, cancelled: bool) -> None:
         """Run `on_complete` and report the outcome."""
         if self._run is not None:
@@ -194,6 +205,12 @@ class RouterSession:
             self._watcher,
         )
         return self._run
+
+    def _dialect_of_candidates(self) -> Dialect | None:
+        """Return the dialect that a candidate names, on a path that tells none."""
+        named = (route.config.dialect for _, route in self._choice.candidates)
+        name = next((name for name in named if name is not None), None)
+        return None if name is None else self._runtime.dialects.by_name(name)
 
     def _stripped(self) -> HeaderEdits:
         """Remove what the client sent under our prefix, and compression that plugins can't read."""

@@ -95,5 +95,8 @@ class Handler(Protocol):
     def fault(self, *, status: int, code: str, message: str) -> Finish:
         """Word a fault that the stream found, in the client's own API format."""
 
+    def fault_in_stream(self, *, status: int, code: str, message: str) -> Emit:
+        """Word a fault of a stream whose headers, and perhaps events, the client has already."""
+
     async def complete(self, *, cancelled: bool) -> None:
         """End the exchange; called exactly once."""

@@ -64,6 +64,7 @@ class Machine:
         self._asked: Message | None = None
         self._body = b""
         self._chunk_is_frames = False
+        self._has_emitted = False
 
     @property
     def is_complete(self) -> bool:
@@ -160,9 +161,11 @@ class Machine:
                 frames += decoder.finish()
                 frames += [Frame(decoder.pending, "", None)] if decoder.pending else []
         except FrameTooLong:
-            return [], AskFault(502, "event_too_large", "an event of the answer is too large")
+            message = "an event of the answer is too large"
+            return [], AskFault(502, "event_too_large", message, self._has_emitted)
         except InvalidCall as error:
-            return [], AskFault(502, error.code, "the provider's answer cannot be decoded")
+            message = "the provider's answer cannot be decoded"
+            return [], AskFault(502, error.code, message, self._has_emitted)
         self._chunk_is_frames = not (had_pending or direction.inflater) and (
             ended or not decoder.pending
         )
@@ -171,6 +174,7 @@ class Machine:
         return [], AskEvents(frames, ended)
 
     def _emitted(self, direction: Direction, message: Message, emit: Emit) -> list[Reply]:
+        self._has_emitted = self._has_emitted or bool(emit.data)
         ends = isinstance(message, Body) and message.ends
         if emit.end:
             direction.wish = None

@@ -77,11 +77,12 @@ class AskEvents:
 
 @dataclass(slots=True)
 class AskFault:
-    """Word a fault; the answer must be a Finish."""
+    """Word a fault; the answer must be a Finish, or an Emit once a stream has begun."""
 
     status: int
     code: str
     message: str
+    in_stream: bool = False
 
 
 Ask = Headers | AskBody | AskEvents | AskFault

@@ -196,5 +196,7 @@ class _Stream:
                 return await handler.response_body(body)
             case AskEvents(frames=frames, ended=ended):
                 return await handler.response_events(frames, ended=ended)
+            case AskFault(status=status, code=code, message=message, in_stream=True):
+                return handler.fault_in_stream(status=status, code=code, message=message)
             case AskFault(status=status, code=code, message=message):
                 return handler.fault(status=status, code=code, message=message)

@@ -1,0 +1,155 @@
+"""A secret is read from the environment or a file and shows nowhere but where it is used."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pipeline.config.load import check_config
+from pipeline.config.source import Source, parse_source
+from pipeline.errors import ConfigError
+from pipeline.host.compile import compile_config
+
+ROUTE = "routes: [{name: r, backends: [b]}]\n"
+# Long enough not to be part of something else by chance.
+SECRETS = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40
+).filter(lambda text: len(set(text)) > 4 and "${" not in text and not text.startswith("file:"))
+
+
+def backend(key):
+    return Source(
+        "d.yaml",
+        {
+            "routes": [{"name": "r", "backends": ["b"]}],
+            "backends": {"b": {"provider": "openai", "api_key": key}},
+        },
+    )
+
+
+def problem(text, environment=None):
+    with pytest.raises(ConfigError) as caught:
+        check_config(parse_source(text, environment or {}, file="d.yaml"))
+    [found] = caught.value.problems
+    return found
+
+
+@settings(max_examples=50, deadline=None)
+@given(SECRETS)
+def test_a_secret_is_in_no_repr_or_str_of_a_config(secret):
+    source = Source(
+        None,
+        {
+            "routes": [{"name": "r", "backends": ["b"]}],
+            "backends": {"b": {"provider": "openai", "api_key": secret}},
+            "plugins": {"p": {"uses": "x", "with": {"password": secret}}},
+        },
+    )
+
+    config = check_config(source)
+
+    for shown in (repr(config), str(config), repr(source), str(source)):
+        assert secret not in shown
+    assert config.backends["b"].api_key.get_secret_value() == secret
+
+
+@settings(max_examples=25, deadline=None)
+@given(SECRETS)
+def test_a_secret_is_in_no_repr_of_what_is_compiled(secret):
+    source = backend(secret)
+    runtime = compile_config(check_config(source), source)
+
+    assert secret not in repr(runtime)
+    [(used, _)] = runtime.routes["r"].backends
+    assert secret not in repr(used)
+    assert used.api_key == secret
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    SECRETS,
+    st.sampled_from(
+        [
+            "server: {drain: '%'}",
+            "server: {admin: '%'}",
+            "limits: {event: '%'}",
+            "limits: {threads: '%'}",
+            "telemetry: {log_level: '%'}",
+            "plugins: {p: {uses: 'x', mode: '%'}}",
+            "plugins: {p: {uses: 'x', on_error: '%'}}",
+            "backends: {b: {provider: openai, url: 'http://u:%@h'}}",
+            "backends: {b: {provider: openai, url: 'http://%'}}",
+            "backends: {b: {provider: openai, api_key: ['%']}}",
+            "backends: {b: {provider: openai, models: '%'}}",
+            "backends: {b: {provider: openai, api_key: {x: '%'}}}",
+        ],
+    ),
+)
+def test_a_value_is_in_no_error_whichever_key_it_was_put_under(secret, template):
+    assume("'" not in secret)
+    # What a message says of every value alike is no leak.
+    assume(not any(secret in word for word in ("authorization", "deprecated", "openai")))
+    text = ROUTE.replace("[b]", "[]") + template.replace("%", secret)
+    try:
+        check_config(parse_source(text, {}, file="d.yaml"))
+    except ConfigError as error:
+        assert secret not in str(error)
+        assert secret not in "".join(traceback.format_exception(error))
+
+
+def test_a_secret_of_a_file_is_read_without_the_line_end(tmp_path):
+    (tmp_path / "key").write_text("sesame\n")
+
+    config = check_config(backend(f"file:{tmp_path}/key"))
+
+    assert config.backends["b"].api_key.get_secret_value() == "sesame"
+
+
+def test_a_secret_file_that_is_missing_is_told_with_its_path(tmp_path):
+    found = problem(f"{ROUTE}backends:\n  b: {{provider: openai, api_key: file:{tmp_path}/none}}")
+
+    assert (found.line, found.key) == (3, "backends.b.api_key")
+    assert (
+        found.message == f"cannot read the secret file {tmp_path}/none: No such file or directory"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_secret_file_that_may_not_be_read_is_told(tmp_path):
+    (tmp_path / "key").write_text("sesame")
+    (tmp_path / "key").chmod(0)
+
+    found = problem(f"{ROUTE}backends: {{b: {{provider: openai, api_key: file:{tmp_path}/key}}}}")
+
+    assert "Permission denied" in found.message
+
+
+def test_a_secret_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+
+    found = problem(f"{ROUTE}backends: {{b: {{provider: openai, api_key: file:{tmp_path}/key}}}}")
+
+    assert "not UTF-8" in found.message
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "a\rb", "bell\x07", "x" * 40_000])
+def test_a_credential_that_no_header_can_carry_is_told_at_once_and_not_quoted(secret):
+    with pytest.raises(ConfigError) as caught:
+        check_config(backend(secret))
+
+    [found] = caught.value.problems
+    assert found.key == "backends.b.api_key"
+    assert "not legal in an HTTP header" in found.message
+    assert secret not in found.message
+
+
+def test_an_empty_credential_is_none():
+    source = backend("")
+
+    [(used, _)] = compile_config(check_config(source), source).routes["r"].backends
+
+    assert used.api_key == ""
