@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.api.answer import Answer
@@ -29,7 +29,7 @@ class Request:
 
     method: str
     path: str
-    query: str
+    query: str = field(repr=False)  # some APIs take a key there
     host: str
     headers: Headers
 
@@ -59,13 +59,16 @@ class Exchange:
     """One HTTP exchange, read-only for plugins: they return decisions, the host applies them.
 
     Args:
-        id: the request id (`x-request-id`), the same in logs, spans and error bodies.
+        id: the request id (`x-request-id`), the same in logs and spans.
         route: name of the route in the config.
         tenant: who pays: a trusted header's value or a hash of the credential; None if unknown.
         request: the request as it stands after the edits so far.
         dialect: the client API format, or None when this is no LLM call.
         deadline_s: monotonic time by which the chain must have decided.
         signals: named facts, each computed at most once.
+
+    Beside these it has `call` and `response`, each None until it has come, and `backend`, the name
+    of the one that the call went to; None before that, and where a route has several.
     """
 
     __slots__ = (

@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?::(?:path|method|authority|status)|[a-z0-9!#$%&'*+.^_`|~-
 # RFC 9110 §5.5 field-value: no control characters but HTAB. Envoy answers 500 to any other.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*\Z")
 # Envoy's default limit for all headers together is 60 KiB; one value larger than that is a fault.
-_MAX_VALUE_BYTES = 32 * 1024
+_MAX_VALUE_BYTES = 60 * 1024
 
 
 class Headers:
@@ -77,7 +77,7 @@ class HeaderEdits:
 
     Raises:
         InvalidHeader: a name is no token, or a value holds a control character or a lone surrogate,
-            or is over 32 KiB.
+            or is over 60 KiB.
     """
 
     set: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +92,10 @@ class HeaderEdits:
                 raise InvalidHeader(f"the value for {name!r} is not legal in an HTTP header")
         object.__setattr__(self, "set", MappingProxyType(dict(self.set)))
         object.__setattr__(self, "remove", frozenset(self.remove))
+
+    def __repr__(self) -> str:
+        # Names only, as above.
+        return f"HeaderEdits(set={sorted(self.set)}, remove={sorted(self.remove)})"
 
     def __bool__(self) -> bool:
         return bool(self.set or self.remove)

@@ -6,7 +6,7 @@ Write a method of that name, with those arguments or fewer, on a `Plugin` subcla
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 PROJECT = "dragoman"
 hookspec = pluggy.HookspecMarker(PROJECT)
-
-MaybeAwaitable = Any  # a Decision, None, or an awaitable of either
-
-
-class Register(Protocol):
-    """Registers one thing under a name; a name that is taken is an error."""
-
-    def __call__(self, name: str, thing: Any, /) -> None:
-        """Register `thing` as `name`."""
 
 
 class Hooks:

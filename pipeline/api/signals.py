@@ -53,6 +53,6 @@ class Signals:
 async def _run(function: SignalFunction, text: str) -> object:
     try:
         return await function(text)
-    except SystemExit as error:
+    except (SystemExit, KeyboardInterrupt) as error:
         # Out of a task it would end the process.
-        raise RuntimeError("a signal's function called sys.exit") from error
+        raise RuntimeError(f"a signal's function raised {type(error).__name__}") from error

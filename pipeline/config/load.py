@@ -12,6 +12,23 @@ from pipeline.config.schema import Config
 from pipeline.config.source import Key, Source, read_source
 from pipeline.errors import ConfigError, Problem
 
+_MAPPING = "this must be a mapping: `key: value`, a line each"
+_MESSAGES = {
+    "extra_forbidden": "there is no such option",
+    "missing": "this key is required",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "list_type": "this must be a list: `- item`, a line each, or `[item, item]`",
+    "string_type": "this must be a string; quote what YAML takes for something else",
+}
+"""What pydantic's types of error mean in YAML."""
+_PATTERNS: Mapping[str | int, str] = {
+    "mode": "a mode is enforce, shadow, or a whole percentage such as 10%",
+    "path": "a path starts with /",
+    "path_prefix": "a path starts with /",
+}
+"""By the key's last step: what a regular expression would not tell."""
+
 
 def load_config(path: Path, environment: Mapping[str, str]) -> tuple[Config, Source]:
     """Load a config file.
@@ -47,14 +64,12 @@ def problems_of(error: ValidationError, source: Source, prefix: Key) -> Iterator
         source: the document, for the lines.
         prefix: key of the part that was validated.
     """
-    # hide_input: an option's value may be a secret.
+    # Without the input: an option's value may be a secret.
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         key = (*prefix, *(step for step in item["loc"] if step != "[key]"))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "there is no such option"
-        elif item["type"] == "missing":
-            message = "this key is required"
+        message = _MESSAGES.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        if item["type"] == "string_pattern_mismatch" and key:
+            message = _PATTERNS.get(key[-1], message)
         yield source.problem(key, message)
 
 

@@ -71,10 +71,14 @@ def _secret(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("file:"):
         path = Path(value.removeprefix("file:"))
         try:
-            return path.read_text(encoding="utf-8").strip()
+            secret = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"cannot read the secret file {path}: {reason}") from error
+        if not secret:
+            # Without a key a backend would be sent the client's own.
+            raise ValueError(f"the secret file {path} is empty")
+        return secret
     return value
 
 

@@ -174,12 +174,15 @@ class _Reader:
         line = node.start_mark.line + 1
 
         def replace(match: re.Match[str]) -> str:
-            found = self.environment.get(match[1], match[2])
+            found = self.environment.get(match[1])
+            if not found and match[2] is not None:
+                return match[2]  # as in a shell: `:-` stands in for an empty variable too
             if found is None:
                 message = f"the environment has no variable {match[1]}; write ${{{match[1]}:-…}}"
                 self.problems.append(
                     Problem(dotted(key), f"{message} to give a default", self.file, line)
                 )
-            return found or ""
+                return ""
+            return found
 
         return _VARIABLE.sub(replace, value)

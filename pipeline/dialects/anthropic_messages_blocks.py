@@ -52,8 +52,14 @@ def find_in_content(
             yield from find_in_block(read, block, block_place, speaker)
 
 
-def find_in_block(read: Reader, block: Json, at: Place, speaker: Segment) -> Iterator[Found]:
-    """Find the texts and attachments of one block; an unknown block has none."""
+def find_in_block(  # noqa: C901 - an arm per block
+    read: Reader, block: Json, at: Place, speaker: Segment
+) -> Iterator[Found]:
+    """Find the texts and attachments of one block.
+
+    One of a type that is not known is a `file` segment without attachment, so that a plugin can
+    tell that it has not read everything.
+    """
     match read.field(block, at, "type", str, required=True):
         case "text":
             yield from _text(read, block, at, "text", speaker, unit=at)
@@ -63,7 +69,7 @@ def find_in_block(read: Reader, block: Json, at: Place, speaker: Segment) -> Ite
                 yield replace(found, is_sealed=True)
         case "tool_use" | "server_tool_use" | "mcp_tool_use":
             yield from _tool_use(read, block, at)
-        case "tool_result":
+        case "tool_result" | "mcp_tool_result":
             call_id = read.field(block, at, "tool_use_id", str, required=True) or ""
             result = Segment("tool", None, "tool_result", name=call_id)
             yield from find_in_content(read, block, at, "content", result, unit=at)
@@ -80,6 +86,10 @@ def find_in_block(read: Reader, block: Json, at: Place, speaker: Segment) -> Ite
         case "container_upload":
             attachment = Attachment("", "id", read.field(block, at, "file_id", str) or "")
             yield Found(replace(speaker, kind="file", at=at, attachment=attachment), at)
+        case "redacted_thinking":
+            pass  # encrypted: there is nothing to read
+        case _:
+            yield Found(replace(speaker, kind="file", at=at), at)
 
 
 def with_texts(document: Json, texts: Mapping[Place, str]) -> Json:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.api.answer import Event
 from pipeline.api.dialect import Dialect, Restater
-from pipeline.api.text import Segment, Tool, ToolCall, Usage
+from pipeline.api.text import Place, Segment, Tool, ToolCall, Usage
 from pipeline.dialects import strict_json
 from pipeline.dialects.document import with_values
 from pipeline.dialects.openai_errors import error_document
@@ -29,9 +29,16 @@ def check_common(document: Json) -> None:
 
 
 def with_texts(document: Json, old: Sequence[Segment], wanted: Sequence[Segment]) -> Json:
-    """Return an answer or event with new texts in place of its old ones."""
+    """Return an answer or event with new texts in its choices.
+
+    Log probabilities of the old tokens go: they spell the old text.
+    """
     found = [Found(segment, segment.at or ()) for segment in old]
-    return with_values(document, answer_texts(found, wanted))  # type: ignore[no-any-return]
+    changes: dict[Place, Any] = dict(answer_texts(found, wanted))
+    for _, index in {place[:2] for place in changes}:
+        if document["choices"][index].get("logprobs"):
+            changes["choices", index, "logprobs"] = None
+    return with_values(document, changes)  # type: ignore[no-any-return]
 
 
 class OpenAIFormat:

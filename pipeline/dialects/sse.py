@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.errors import DragomanError
 
@@ -29,9 +29,9 @@ class Frame:
         data: the `data:` fields joined by line feeds; None when there is none.
     """
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     name: str
-    data: str | None
+    data: str | None = field(repr=False)
 
 
 class FrameDecoder:

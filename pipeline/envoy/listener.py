@@ -38,11 +38,15 @@ _EVERYTHING = RoutePlan(
 
 def client_listener(config: Config, plans: Mapping[str, RoutePlan]) -> listener.Listener:
     """Return the one listener."""
+    router_level = router_filter(config, plans.values(), _EVERYTHING, [])
+    # Routes enable it. Envoy answers what is no HTTP before there is any route, and would close the
+    # connection without a word while the host still thinks about that answer.
+    router_level.disabled = True
     manager = hcm.HttpConnectionManager(
         stat_prefix="dragoman",
         route_config=route_configuration(config, plans),
         http_filters=[
-            router_filter(config, plans.values(), _EVERYTHING, []),
+            router_level,
             hcm.HttpFilter(
                 name="envoy.filters.http.router",
                 # No x-envoy-* header with timings or counts goes to a provider or a client.

@@ -17,6 +17,9 @@ from pipeline.host.names import DETAILS_PREFIX
 # By status, the most special first; the last one takes what is left.
 FAULTS = (
     (413, "body_too_large", "the body is larger than this gateway takes"),
+    (431, "headers_too_large", "the headers are larger than this gateway takes"),
+    (426, "upgrade_required", "this gateway speaks HTTP/1.1 and later"),
+    (400, "bad_request", "this is no request that HTTP allows"),
     (504, "upstream_timeout", "no answer came in time"),
     (503, "upstream_unavailable", "no backend could be reached"),
     (None, "gateway_error", "this gateway could not serve the request"),

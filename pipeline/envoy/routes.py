@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,6 +15,8 @@ from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities import
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from pipeline.config.schema import Config, MatchConfig, RouteConfig
+from pipeline.dialects.openai_errors import error_document
+from pipeline.dialects.strict_json import dumps
 from pipeline.envoy.clusters import cluster_name
 from pipeline.envoy.dispatch import Entry, entries, picked_by_host
 from pipeline.envoy.filters import pack, route_override
@@ -142,9 +143,9 @@ def _action(target: RouteConfig) -> route.RouteAction:
 
 
 def _answer(made: route.Route, code: str, message: str) -> None:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    error = dumps(error_document(status=404, code=code, message=message))
     made.direct_response = route.DirectResponseAction(
-        status=404, body=core.DataSource(inline_string=json.dumps({"error": error}))
+        status=404, body=core.DataSource(inline_string=error.decode())
     )
     made.response_headers_to_add = [
         core.HeaderValueOption(

@@ -30,7 +30,7 @@ def compile_config(config: Config, source: Source) -> Runtime:
     Raises:
         ConfigError: with the problems found.
     """
-    instances, manager = make_instances(config, source)
+    instances = make_instances(config, source)
     dialects = builtin()
     providers: dict[str, Provider] = dict(BUILT_IN)
     signals: dict[str, SignalFunction] = {}
@@ -51,7 +51,6 @@ def compile_config(config: Config, source: Source) -> Runtime:
         config=config,
         source=source,
         instances=instances,
-        manager=manager,
         dialects=dialects,
         providers=providers,
         signals=signals,

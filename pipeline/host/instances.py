@@ -76,7 +76,7 @@ class Manager(pluggy.PluginManager):
         )
 
 
-def make_instances(config: Config, source: Source) -> tuple[dict[str, Instance], Manager]:
+def make_instances(config: Config, source: Source) -> dict[str, Instance]:
     """Make every configured plugin instance and check it.
 
     Raises:
@@ -93,7 +93,7 @@ def make_instances(config: Config, source: Source) -> tuple[dict[str, Instance],
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
-    return made, manager
+    return made
 
 
 def _make(

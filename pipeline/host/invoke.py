@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -24,6 +25,17 @@ _REWRITES: dict[str, frozenset[str]] = {
     "on_response_event": frozenset({"events", "end"}),
     "on_response": frozenset({"headers", "answer"}),
 }
+_FRAMING = frozenset(
+    {"content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"}
+)
+_PSEUDO = {
+    ":path": re.compile(r"/[\x21-\x7e\x80-\U0010ffff]*"),
+    ":method": re.compile(r"[A-Z]+"),
+    ":authority": re.compile(r"[\x21-\x7e]+"),
+    ":status": re.compile(r"[2-5][0-9]{2}"),
+}
+"""What the pseudo-headers may say; Envoy passes on whatever they say, in the request line too."""
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _REPLIES = frozenset({"on_request_headers", "on_request"})
 
 
@@ -83,7 +95,10 @@ def failure(bound: Bound, error: BaseException) -> PluginError:
 
     Raises:
         CancelledError: the exchange itself was cancelled, which is no failure of the hook.
+        GeneratorExit: the exchange's coroutine is being closed and may not go on.
     """
+    if isinstance(error, GeneratorExit) and bound.is_async:
+        raise error
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -101,19 +116,24 @@ def checked(bound: Bound, result: object) -> Decision:
     Raises:
         PluginNonsense: it does not.
     """
-    fault = _fault(bound, result)
+    try:
+        fault = _fault(bound, result)
+    except Exception:  # noqa: BLE001 - a stranger's object may do anything when it is looked at
+        fault = "it returned an object that cannot be looked at"
     if fault:
         raise PluginNonsense(bound.instance.name, bound.hook, fault)
     return result  # type: ignore[return-value]
 
 
 def _fault(bound: Bound, result: object) -> str:
+    if isinstance(result, (Continue, Rewrite, Reply, Refuse)) and not _is_text(result.reason):
+        return "a reason must be a text"
     match result:
         case Continue():
             return ""
         case Refuse(status=status, code=code, message=message, headers=headers):
             legal = isinstance(status, int) and 400 <= status <= 599
-            if not (legal and isinstance(code, str) and code and isinstance(message, str)):
+            if not (legal and code and _is_text(code) and _is_text(message)):
                 return "a Refuse needs a status of 400 to 599, a code and a message"
             return _headers_fault(headers)
         case Reply(answer=answer, headers=headers):
@@ -167,14 +187,31 @@ def _rewrite_fault(bound: Bound, rewrite: Rewrite) -> str:
 
 
 def _headers_fault(headers: object) -> str:
-    return "" if isinstance(headers, HeaderEdits) else "headers are changed with HeaderEdits"
+    if not isinstance(headers, HeaderEdits):
+        return "headers are changed with HeaderEdits"
+    if not headers:
+        return ""
+    touched = headers.remove.union(headers.set)
+    if not touched.isdisjoint(_FRAMING):
+        return "it changed a header that says where the body ends"
+    for name, form in _PSEUDO.items():
+        if name in touched and not form.fullmatch(headers.set.get(name, "")):
+            return f"it made a {name} that HTTP does not allow"
+    return ""
+
+
+def _is_text(value: object) -> bool:
+    # A lone surrogate fits no JSON.
+    return isinstance(value, str) and (not value or not _SURROGATE.search(value))
 
 
 def _encoding_fault(made: Call | Answer | None) -> str:
     """Say what keeps a document from being written; what is written is kept for when it is sent."""
     try:
         if made is not None:
-            made.encode()
+            _ = made.document  # of a JSON object alone
+            if not isinstance(made.encode(), bytes):
+                return "it made a document whose bytes are no bytes"
     except (TypeError, ValueError, RecursionError):
         return "it made a document that cannot be written as JSON"
     return ""

@@ -27,6 +27,16 @@ ORIGIN_ENCODING_KEY = "content_encoding"
 """Dynamic metadata key: its body's `content-encoding`, in Latin-1; empty for a plain one."""
 
 
+ROUTE_ATTRIBUTE = "xds.route_name"
+"""Attribute: the name of Envoy's route, for an Envoy that somebody else configured."""
+
+HOST_METADATA = "xds.upstream_host_metadata"
+"""Attribute of an attempt: the metadata of the endpoint that Envoy picked, as protobuf text."""
+
+DETAILS_ATTRIBUTE = "response.code_details"
+"""Attribute of a response: `via_upstream` where a backend gave it."""
+
+
 def metadata_attribute(key: str) -> str:
     """Return the attribute in which Envoy sends one of our keys of dynamic metadata."""
     return f"metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}']"

@@ -17,9 +17,6 @@ from pipeline.host.invoke import Bound, awaited, checked, failure
 from pipeline.host.ledger import EVENT_HOOK, Ledger
 from pipeline.host.rollout import is_enforced
 
-# Whatever a stranger's code does; `failure` tells one cancellation from the other.
-_RAISED = (Exception, SystemExit, asyncio.CancelledError)
-
 Apply = Callable[[Decision], Awaitable[Refuse | Reply | None]]
 
 
@@ -87,7 +84,7 @@ class Policy:
         started_s = self.ledger.clock()
         try:
             result = bound.call(self.exchange, *arguments)
-        except _RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - a stranger's code; see `failure`
             return self.failed(bound, failure(bound, error), started_s)
         return self._settled(bound, arguments, result, started_s)
 
@@ -99,7 +96,7 @@ class Policy:
         try:
             budget_s = self.exchange.deadline_s - started_s
             result = await awaited(bound, (self.exchange, *arguments), budget_s, self.pool)
-        except _RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - a stranger's code; see `failure`
             return self.failed(bound, failure(bound, error), started_s)
         return self._settled(bound, arguments, result, started_s)
 
@@ -132,7 +129,7 @@ class Policy:
                 bound.call(*arguments)
             else:
                 await awaited(bound, arguments, bound.instance.timeout_s, self.pool)
-        except _RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - a stranger's code; see `failure`
             self.failed(bound, failure(bound, error), started_s)
 
     def failed(self, bound: Bound, error: PluginError, started_s: float) -> Decision:

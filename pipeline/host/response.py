@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.api.answer import Answer, Event
 from pipeline.api.decisions import Decision, Refuse, Reply, Rewrite
@@ -13,9 +14,10 @@ from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import replies
 from pipeline.host.chain import Chain
+from pipeline.host.names import DETAILS_ATTRIBUTE
 from pipeline.host.policy import Policy
 from pipeline.host.reading import read_answer
-from pipeline.host.streaming import StreamedAnswer, unfolded
+from pipeline.host.streaming import StreamedAnswer, show_answer, unfolded
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict, Wish
 
 _UNREADABLE = "the provider's answer is not one that this route's plugins can read"
@@ -46,7 +48,7 @@ class ResponseSide:
     async def headers(self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]) -> Verdict:
         """Decide on the headers of an upstream's response, and how its body is wanted."""
         status = self.status = int(next((v for k, v in pairs if k == ":status"), b"0"))
-        via_upstream = attributes.get("response.code_details") == "via_upstream"
+        via_upstream = attributes.get(DETAILS_ATTRIBUTE) == "via_upstream"
         headers = Headers(pair for pair in pairs if pair[0][:1] != ":")
         response = Response(status, headers, via_upstream)
         advance(self._policy.exchange, response=response)
@@ -158,8 +160,7 @@ class ResponseSide:
             self._encoding = encoding
             gone = frozenset({"content-encoding"})
             self._edits = self._edits.then(HeaderEdits(remove=gone))
-        streamed = Response(response.status, response.headers, response.via_upstream, streamed=True)
-        advance(self._policy.exchange, response=streamed)
+        advance(self._policy.exchange, response=replace(response, streamed=True))
         self._open_stream()
         return "events"
 
@@ -177,21 +178,29 @@ class ResponseSide:
         return self._word(ended[0]) if ended is not None else None
 
     async def _answer_phase(self, answer: Answer) -> Finish | None:
-        self._show(answer)
+        show_answer(self._policy.exchange, answer)
         ended = await self._policy.run(self._chain.response, self._apply, self._before)
         return self._word(ended[0]) if ended is not None else None
 
     async def _apply(self, decision: Decision) -> Refuse | Reply | None:
         match decision:
             case Rewrite(answer=answer, headers=headers):
-                self._edits = self._edits.then(headers)
+                if headers:
+                    self._edits = self._edits.then(headers)
+                    self._show_edited(headers)
                 if answer is not None:
-                    self._show(answer)
+                    show_answer(self._policy.exchange, answer)
                 return None
             case Refuse():
                 return decision
             case _:
                 return None
+
+    def _show_edited(self, edits: HeaderEdits) -> None:
+        seen = self._policy.exchange.response
+        if seen is not None:
+            headers = seen.headers.edited(edits.without_pseudo())
+            advance(self._policy.exchange, response=replace(seen, headers=headers))
 
     def _word(self, refuse: Refuse | Reply) -> Finish:
         assert isinstance(refuse, Refuse)  # noqa: S101 - `checked` lets no Reply through
@@ -202,12 +211,6 @@ class ResponseSide:
             message=refuse.message,
             headers=refuse.headers.set,
         )
-
-    def _show(self, answer: Answer) -> None:
-        seen = self._policy.exchange.response
-        assert seen is not None  # noqa: S101 - headers come first
-        shown = Response(seen.status, seen.headers, seen.via_upstream, answer, seen.streamed)
-        advance(self._policy.exchange, response=shown)
 
     def _seen_answer(self) -> Answer:
         response = self._policy.exchange.response

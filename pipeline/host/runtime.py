@@ -20,7 +20,7 @@ from pipeline.config.source import Source
 from pipeline.dialects.registry import Dialects
 from pipeline.errors import ConfigError
 from pipeline.host.chain import Chain
-from pipeline.host.instances import Instance, Manager
+from pipeline.host.instances import Instance
 from pipeline.host.plan import RoutePlan
 from pipeline.host.routing import Matcher
 
@@ -79,7 +79,6 @@ class Runtime:
         config: the config.
         source: its document, for messages.
         instances: plugin instances by name.
-        manager: pluggy's manager of them.
         dialects: client API formats.
         providers: upstream API formats.
         signals: registered signal functions.
@@ -91,7 +90,6 @@ class Runtime:
     config: Config
     source: Source
     instances: Mapping[str, Instance]
-    manager: Manager
     dialects: Dialects
     providers: Mapping[str, Provider]
     signals: Mapping[str, SignalFunction]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from pipeline.api.answer import Answer, Event
 from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Rewrite
@@ -37,7 +37,7 @@ class StreamedAnswer:
             if policy.is_active(hook.instance)
         ]
         self._is_closed = False
-        self._repeats: Restater | None = dialect.restate() if self._stages else None
+        self._repeats = _restated(self._stages, dialect)
         self.is_ended = False
 
     async def feed(self, events: list[Event], *, ended: bool) -> list[Event]:
@@ -55,8 +55,6 @@ class StreamedAnswer:
         for event in events:
             if self.is_ended:
                 break
-            if self._repeats is not None:
-                self._repeats.received(event)
             # A plugin has been told that the stream is over: what follows is not for it.
             out += [event] if self._is_closed else await self._through(event)
             self._is_closed = self._is_closed or event.closes
@@ -66,7 +64,11 @@ class StreamedAnswer:
         batch: Batch = (event,)
         for stage in self._stages:
             produced: list[Event] = []
+            if stage.repeats_before is not None:
+                batch = [stage.repeats_before(one) for one in batch]
             for one in batch:
+                if stage.repeats_from is not None:
+                    stage.repeats_from.received(one)
                 events, ends = stage.push_now(one) if stage.is_plain else await stage.push(one)
                 produced += events
                 if (ends or one.closes) and not any(made.closes for made in events):
@@ -89,6 +91,8 @@ class _EventStage:
         self.hook = hook
         self.dialect = dialect
         self.is_plain = hook.is_plain
+        self.repeats_from: Restater | None = None  # is told of what comes in here
+        self.repeats_before: Restater | None = None  # what comes in here goes through it first
 
     def push_now(self, event: Event) -> tuple[Batch, bool]:
         decision = self.policy.decide_now(self.hook, event)
@@ -142,13 +146,13 @@ class _WholeStage(_EventStage):
             answer = Answer(self.dialect, self.dialect.fold(self.events))
         except Exception:  # noqa: BLE001 - an upstream may send anything
             return self._unreadable("the stream is no answer of its API", closing)
-        _see(exchange, answer)
+        show_answer(exchange, answer)
         decision = await self.policy.decide(self.hook)
         unchanged: Batch = (closing,) if self.only_reads else self.events
         if isinstance(decision, Rewrite):
             if decision.answer is None or decision.answer is answer:
                 return unchanged, False
-            _see(exchange, decision.answer)
+            show_answer(exchange, decision.answer)
             return unfolded(exchange, decision.answer), False
         return self.outcome(decision, unchanged)
 
@@ -167,15 +171,28 @@ def _stage(policy: Policy, hook: Bound, dialect: Dialect, max_bytes: int) -> _Ev
     return _WholeStage(policy, hook, dialect, max_bytes)
 
 
+def _restated(stages: Sequence[_EventStage], dialect: Dialect) -> Restater | None:
+    """Keep repeated texts true wherever somebody reads them: before whole answers, and at the end.
+
+    Returns:
+        What events go through at the end.
+    """
+    repeats: Restater | None = None
+    for stage in stages:
+        if isinstance(stage, _WholeStage):
+            stage.repeats_before, repeats = repeats, None
+        elif repeats is None:
+            repeats = stage.repeats_from = dialect.restate()
+    return repeats
+
+
 def unfolded(exchange: Exchange, answer: Answer) -> list[Event]:
     """Split an answer into the events that the exchange's call asked for."""
     request = dict(exchange.call.document) if exchange.call is not None else None
     return answer.dialect.unfold(dict(answer.document), request)
 
 
-def _see(exchange: Any, answer: Answer) -> None:
-    response = exchange.response
-    seen = type(response)(
-        response.status, response.headers, response.via_upstream, answer, response.streamed
-    )
-    advance(exchange, response=seen)
+def show_answer(exchange: Exchange, answer: Answer) -> None:
+    """Let the plugins that follow see an answer, whole."""
+    assert exchange.response is not None  # noqa: S101 - headers come first
+    advance(exchange, response=replace(exchange.response, answer=answer))

@@ -73,6 +73,17 @@ class Machine:
             self.response.stage is Stage.HEADERS or self._is_over(self.response)
         )
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of bodies is here, for more to come or for a decision."""
+        return self.request.held_bytes + self.response.held_bytes + len(self._body)
+
+    def overloaded(self) -> Ask:
+        """Give up the message just received: there is no room for what it brought."""
+        self._body = b""
+        message = "too much is held at once; try again in a moment"
+        return AskFault(503, "overloaded", message, self._has_emitted)
+
     def receive(self, message: Message) -> Step:
         """Take a message.
 
@@ -164,8 +175,11 @@ class Machine:
             message = "an event of the answer is too large"
             return [], AskFault(502, "event_too_large", message, self._has_emitted)
         except InvalidCall as error:
+            # Its codes are for requests; this is the answer.
+            is_too_large = error.code == "body_too_large"
+            code = "answer_too_large" if is_too_large else "unreadable_answer"
             message = "the provider's answer cannot be decoded"
-            return [], AskFault(502, error.code, message, self._has_emitted)
+            return [], AskFault(502, code, message, self._has_emitted)
         self._chunk_is_frames = not (had_pending or direction.inflater) and (
             ended or not decoder.pending
         )

@@ -44,7 +44,7 @@ def test_a_name_that_is_no_lower_case_token_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    "value", ["a\nb", "a\r", "\x00", "\x7f", "\ud800", "\udc0a", "x" * 32769, "é" * 16385]
+    "value", ["a\nb", "a\r", "\x00", "\x7f", "\ud800", "x" * 61441, "é" * 30721]
 )
 def test_a_value_that_http_cannot_carry_is_refused_and_not_quoted(value):
     with pytest.raises(InvalidHeader) as caught:
@@ -53,7 +53,7 @@ def test_a_value_that_http_cannot_carry_is_refused_and_not_quoted(value):
     assert value not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["", "a\tb", "é", "\udcff", "x" * 32768])
+@pytest.mark.parametrize("value", ["", "a\tb", "é", "\udcff", "x" * 61440])
 def test_what_http_can_carry_is_accepted(value):
     assert HeaderEdits(set={"a": value}).set == {"a": value}
 

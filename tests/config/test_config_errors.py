@@ -42,9 +42,9 @@ def config(text, environment=None):
         (ROUTE + "limits:\n  threads: 0\n", 3, "limits.threads", "greater"),
         (ROUTE + "limits:\n  request_body: 5GiB\n", 3, "limits.request_body", "less than"),
         (ROUTE + "telemetry:\n  log_level: loud\n", 3, "telemetry.log_level", "'debug'"),
-        (ROUTE + "plugins:\n  p: {uses: x, mode: 101%}\n", 3, "plugins.p.mode", "pattern"),
+        (ROUTE + "plugins:\n  p: {uses: x, mode: 101%}\n", 3, "plugins.p.mode", "whole percentage"),
         (ROUTE + "plugins:\n  p: {uses: x, on_error: ajar}\n", 3, "plugins.p.on_error", "'open'"),
-        ("routes:\n- name: r\n  match: {path: v1}\n", 3, "routes[0].match.path", "pattern"),
+        ("routes:\n- name: r\n  match: {path: v1}\n", 3, "routes[0].match.path", "starts with /"),
         (
             "routes:\n- name: r\n  match: {path: /a, path_prefix: /b}\n",
             3,

@@ -300,9 +300,9 @@ def test_an_error_in_a_stream_survives_and_is_what_the_sdk_raises():
 def test_folding_takes_linear_time():
     def seconds(count: int) -> float:
         events = [chunk(delta(content="x" * 40)) for _ in range(count)]
-        started = time.perf_counter()
+        started = time.thread_time()
         CHAT.fold(events)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     small = min(seconds(500) for _ in range(5))
-    assert seconds(5_000) < 10 * 6 * small
+    assert min(seconds(5_000) for _ in range(3)) < 10 * 6 * small

@@ -150,11 +150,11 @@ def test_decoding_takes_linear_time(frame, chunk_bytes):
         stream = (frame * (size // len(frame) + 1))[:size]
         chunks = [stream[i : i + chunk_bytes] for i in range(0, size, chunk_bytes)]
         decoder = FrameDecoder(1 << 30)
-        started = time.perf_counter()
+        started = time.thread_time()
         for chunk in chunks:
             decoder.feed(chunk)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     size = 5_000 if chunk_bytes == 1 else 100_000
     small = min(seconds(size) for _ in range(3))
-    assert seconds(10 * size) < 10 * 5 * small
+    assert min(seconds(10 * size) for _ in range(3)) < 10 * 6 * small

@@ -131,9 +131,9 @@ def test_only_an_object_is_a_request_body():
 def test_huge_bodies_take_linear_time(item):
     def seconds(count: int) -> float:
         raw = b"[" + b",".join([item] * count) + b"]"
-        started = time.perf_counter()
+        started = time.thread_time()
         strict_json.loads(raw)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     small = min(seconds(2_000) for _ in range(5))
     large = min(seconds(40_000) for _ in range(3))

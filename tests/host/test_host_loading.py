@@ -6,13 +6,13 @@ import itertools
 import sys
 
 import pytest
-from tests.support.chain import plugin, runtime_with, uses_of, write_module
-from tests.support.host import runtime_of
 
 from pipeline.api import Plugin, PluginConfig
 from pipeline.errors import ConfigError
 from pipeline.host import loading
 from pipeline.host.runtime import Runtime
+from tests.support.chain import plugin, runtime_with, uses_of, write_module
+from tests.support.host import runtime_of
 
 _NUMBERS = itertools.count()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from dataclasses import dataclass, field
 
 import pytest
@@ -349,6 +350,25 @@ def test_events_pass_as_they_come_and_cut_ones_wait_for_their_rest():
     ]
     driver.send(Body("response", b"", ends=True))
     assert driver.asked[-1] == AskEvents([], ended=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"not deflated", "unreadable_answer"),
+        (zlib.compress(b": keep-alive\n\n" * 100), "answer_too_large"),
+    ],
+)
+def test_a_stream_that_cannot_be_decoded_is_the_providers_fault_not_the_requests(body, code):
+    limited = machine(response=Mode.STREAMED, max_response_bytes=1000)
+    limited.receive(Headers("request", PAIRS, ends=True))
+    limited.resume(Proceed())
+    limited.receive(Headers("response", PAIRS, ends=False))
+    limited.resume(Proceed(wish="events", encoding="deflate"))
+
+    _, ask = limited.receive(Body("response", body, ends=True))
+
+    assert (ask.status, ask.code) == (502, code)
 
 
 def test_response_headers_end_the_request_whatever_was_missing_of_it():

@@ -12,11 +12,12 @@ await exchange.over()
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.api import Plugin
@@ -96,6 +97,13 @@ def runtime_with(top: Mapping[str, Any] | None = None, /, **plugins: Any) -> Run
 def write_module(folder: Any, name: str, code: str) -> None:
     """Write a Python module."""
     (folder / f"{name}.py").write_text(textwrap.dedent(code))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds that nothing announces."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - another process, or a hook, makes it hold
+            await asyncio.sleep(0.001)
 
 
 class Seen:
