@@ -18,6 +18,7 @@ from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
 from pipeline.observability.catalogue import METRICS
+from pipeline.testing.conformance import RULES
 
 PIPELINE = Path(pipeline.__file__).parent
 REFERENCE = PIPELINE.parent / "docs" / "reference"
@@ -48,6 +49,7 @@ def test_every_config_key_is_in_the_reference():
         ("metrics.md", [f"| `{metric.name}` |" for metric in METRICS]),
         ("errors.md", [f"| `{code}` |" for code in CODES]),
         ("decisions.md", [f"## `{kind.__name__}`" for kind in decisions.Decision.__args__]),
+        ("conformance.md", [f"## `{rule.name}`" for rule in RULES]),
         ("plugins.md", ["## `prompt_template`", "## `prompt_decorator`"]),
     ],
 )

@@ -1,106 +1,24 @@
-"""The host in process, without Envoy: a config as text, one request, and the host's verdict.
+"""The host in process, for tests of the host itself; see `pipeline.testing.phases`."""
 
-    runtime = runtime_of("plugins: …")
-    verdict = await ask(runtime, {"model": "m", "messages": [...]})
-    assert forwarded(verdict)["messages"] == ...
+from pipeline.testing.envoy import VIA_UPSTREAM
+from pipeline.testing.host import runtime_of, session_of
+from pipeline.testing.phases import (
+    JSON_RESPONSE,
+    SSE_RESPONSE,
+    ask,
+    error_of,
+    forwarded,
+    frames_of,
+)
 
-`ask` drives the request alone. For the response side take a session and go on with it:
-
-    session = session_of(runtime)
-    await ask(runtime, body, session=session)
-    await session.response_headers(SSE_RESPONSE, ends=False, attributes=VIA_UPSTREAM)
-    emit = await session.response_events(frames_of(stream), ended=True)
-    await session.complete(cancelled=False)
-
-Nobody calls `startup`: a plugin that has it wants `await runtime.startup()` first.
-"""
-
-from __future__ import annotations
-
-import json
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from pipeline.config.load import check_config
-from pipeline.config.source import parse_source
-from pipeline.dialects.sse import Frame, FrameDecoder
-from pipeline.host.compile import compile_config
-from pipeline.host.runtime import Observer, Runtime, Silent
-from pipeline.host.session import Choice, RouterSession
-from pipeline.host.verdicts import Finish, Pairs, Proceed
-
-VIA_UPSTREAM = {"response.code_details": "via_upstream"}
-JSON_RESPONSE: Pairs = ((":status", b"200"), ("content-type", b"application/json"))
-SSE_RESPONSE: Pairs = ((":status", b"200"), ("content-type", b"text/event-stream"))
-
-
-def runtime_of(text: str, environment: Mapping[str, str] | None = None) -> Runtime:
-    """Compile the text of a config.
-
-    Raises:
-        ConfigError: as `dragoman check` would report it.
-    """
-    source = parse_source(text, environment or {}, file="dragoman.yaml")
-    return compile_config(check_config(source), source)
-
-
-def session_of(runtime: Runtime, observer: Observer | None = None) -> RouterSession:
-    """Open a session for one exchange; every route of the config may be chosen."""
-    choice = Choice(runtime.candidates)
-    return RouterSession(
-        runtime, choice, observer or Silent(), clock=time.monotonic, new_id=lambda: "test-id"
-    )
-
-
-async def ask(
-    runtime: Runtime,
-    body: Mapping[str, Any] | bytes,
-    *,
-    path: str = "/v1/chat/completions",
-    headers: Sequence[tuple[str, str | bytes]] = (),
-    session: RouterSession | None = None,
-) -> Proceed | Finish:
-    """Send a POST through the request phases and return the last verdict.
-
-    Args:
-        runtime: the compiled config.
-        body: a JSON object, or bytes as they are.
-        path: chooses the route and the dialect.
-        headers: beside the pseudo-headers and the content type; lower-case names.
-        session: one to go on with afterwards; a fresh one if None.
-    """
-    session = session or session_of(runtime)
-    encoded = tuple((k, v.encode() if isinstance(v, str) else v) for k, v in headers)
-    pairs: Pairs = (
-        (":method", b"POST"),
-        (":path", path.encode()),
-        (":authority", b"gateway.test"),
-        ("content-type", b"application/json"),
-        *encoded,
-    )
-    verdict = await session.request_headers(pairs, ends=False, attributes={})
-    if isinstance(verdict, Finish) or verdict.wish == "skip":
-        return verdict
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return await session.request_body(raw)
-
-
-def forwarded(verdict: Proceed | Finish) -> dict[str, Any]:
-    """Return the changed call that goes upstream; an untouched one has no body to look at."""
-    assert isinstance(verdict, Proceed), error_of(verdict)
-    assert verdict.body is not None, "the call was forwarded untouched"
-    document: dict[str, Any] = json.loads(verdict.body)
-    return document
-
-
-def error_of(verdict: Proceed | Finish) -> dict[str, Any]:
-    """Return the error that the client gets, `status` beside `code` and `message`."""
-    assert isinstance(verdict, Finish), "the call was not refused"
-    fault: dict[str, Any] = json.loads(verdict.body)["error"]
-    return {**fault, "status": verdict.status}
-
-
-def frames_of(stream: bytes) -> list[Frame]:
-    """Cut the bytes of a stream into frames."""
-    return FrameDecoder(2**20).feed(stream)
+__all__ = [
+    "JSON_RESPONSE",
+    "SSE_RESPONSE",
+    "VIA_UPSTREAM",
+    "ask",
+    "error_of",
+    "forwarded",
+    "frames_of",
+    "runtime_of",
+    "session_of",
+]
