@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipeline.cli.options import compiled
 from pipeline.cli.output import console, print_json, problem_json, problem_text
-from pipeline.cli.words import match_words, mode_words, plan_words, seconds_words
+from pipeline.cli.words import match_words, plan_words, policies, seconds_words
 from pipeline.config.load import nearest
 from pipeline.errors import ConfigError
 from pipeline.host.chain import Group
@@ -83,14 +83,7 @@ def _document(runtime: Runtime, route: Route, lints: list[Lint]) -> dict[str, An
 
 def _hook(bound: Bound) -> dict[str, Any]:
     instance = bound.instance
-    return {
-        "instance": instance.name,
-        "hook": bound.hook,
-        "timeout_s": instance.timeout_s,
-        "on_error": "closed" if instance.fails_closed else "open",
-        "mode": mode_words(instance),
-        "when": instance.when.text if instance.when is not None else None,
-    }
+    return {"instance": instance.name, "hook": bound.hook, **policies(instance)}
 
 
 def _dialect(runtime: Runtime, route: Route) -> str | None:

@@ -125,7 +125,7 @@ def _print(out: Console, document: dict[str, Any]) -> None:
         out.print(f"\n[bold]Decisions[/] [dim]({document['overhead_ms']:.2f} ms in all)[/]")
     width = max((len(f"{s['instance']} {s['hook']}") for s in document["steps"]), default=0)
     for number, step in enumerate(document["steps"], 1):
-        out.print(_step_text(number, step, width), soft_wrap=True)
+        out.print(step_text(number, step, width), soft_wrap=True)
         for line in _change_lines(step["headers"], step["events"], step["diff"]):
             out.print(Text("      ").append_text(line), soft_wrap=True)
     for title in ("verdict", "answer"):
@@ -135,7 +135,8 @@ def _print(out: Console, document: dict[str, Any]) -> None:
             _print_verdict(out, part)
 
 
-def _step_text(number: int, step: dict[str, Any], width: int) -> Text:
+def step_text(number: int, step: dict[str, Any], width: int) -> Text:
+    """Return one decision as a line."""
     text = Text(f"{number:3}  ")
     text.append(step["instance"], style="bold").append(f" {step['hook']}")
     text.pad_right(width - len(f"{step['instance']} {step['hook']}") + 2)

@@ -56,7 +56,7 @@ def registered(runtime: Runtime, taken: Any) -> dict[str, typer.Typer]:
         taken: names that are not free.
 
     Raises:
-        ConfigError: a name is taken.
+        ConfigError: a name is taken, or a plugin fails to register.
     """
     commands: dict[str, typer.Typer] = {}
     for instance in runtime.instances.values():
@@ -69,5 +69,11 @@ def registered(runtime: Runtime, taken: Any) -> dict[str, typer.Typer]:
             commands[name] = command
 
         if instance.has("register_commands"):
-            instance.hooks["register_commands"](register)
+            try:
+                instance.hooks["register_commands"](register)
+            except ConfigError:
+                raise
+            except (Exception, SystemExit) as error:
+                message = f"register_commands failed: {type(error).__name__}: {error}"
+                raise ConfigError(runtime.source.problem(key, message)) from error
     return commands

@@ -129,10 +129,31 @@ def explain(
             "that it comes from no provider.",
         ),
     ] = None,
+    exchange_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="REQUEST_ID",
+            help="Show this past exchange (`x-request-id`), as the running host remembers it; "
+            "needs `server.admin_token`.",
+        ),
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            "--admin",
+            metavar="URL",
+            help="With `--id`, the host's admin server; `server.admin` of the config if absent.",
+        ),
+    ] = None,
 ) -> None:
-    """Explain a route's chain, or every decision on one request."""
+    """Explain a route's chain, every decision on one request, or a past exchange."""
     with reported(as_json=as_json):
-        if request is not None:
+        if exchange_id is not None:
+            from pipeline.cli.explain_past import explain_past
+
+            explain_past(config, exchange_id, admin, as_json=as_json)
+        elif request is not None:
             from pipeline.cli.explain_request import explain_request
 
             explain_request(config, route, request, path, answer, as_json=as_json)
@@ -162,6 +183,98 @@ def envoy(
 
     with reported():
         report(config, snippet=snippet, as_json=form is Format.JSON)
+
+
+@app.command()
+def doctor(
+    config: ConfigPath = DEFAULT_CONFIG,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            "--admin",
+            metavar="URL",
+            help="Envoy's admin endpoint; `envoy.admin` of the config if absent.",
+        ),
+    ] = None,
+    dump: Annotated[
+        Path | None,
+        typer.Option(
+            "--dump",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="A saved `/config_dump`, or a bootstrap, instead of a live Envoy.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="NAME",
+            help="Envoy's cluster for the host, where it cannot be told from the rest.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the usual faults of a live set-up; each finding says what to put where.
+
+    Without a config file only what needs none is looked at. Exits with 1 on errors.
+    """
+    from pipeline.cli.doctor import doctor as report
+
+    with reported(as_json=as_json):
+        if admin is not None and dump is not None:
+            raise typer.BadParameter("give --admin or --dump, not both")
+        report(config, admin, dump, cluster, as_json=as_json)
+
+
+@app.command("new-plugin")
+def new_plugin(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="What configs will call it: words with `-`, as in `word-limit`."
+        ),
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--in", file_okay=False, metavar="DIR", help="Where the package's folder goes."
+        ),
+    ] = Path(),
+) -> None:
+    """Write the package of a new plugin, with tests and docs."""
+    from pipeline.cli.new_plugin import new_plugin as write
+
+    write(name, folder)
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="A recording that `telemetry.record` made.",
+        ),
+    ],
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    exchange_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="REQUEST_ID", help="Only the streams of this request."),
+    ] = None,
+) -> None:
+    """Run recorded streams through the chain without Envoy; print decisions and differences.
+
+    The plugins run for real, no provider is called. Exits with 1 where an answer differs.
+    """
+    from pipeline.cli.replay import replay_file
+
+    with reported(as_json=as_json):
+        replay_file(config, file, exchange_id, as_json=as_json)
 
 
 @config_app.command("schema")

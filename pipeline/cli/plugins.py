@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline.cli.options import DEFAULT_CONFIG, compiled
 from pipeline.cli.output import console, print_json
-from pipeline.cli.words import mode_words, seconds_words
+from pipeline.cli.words import policies, seconds_words
 from pipeline.host.instances import HOOKS, Instance
 from pipeline.host.loading import installed
 from pipeline.host.runtime import Runtime
@@ -56,10 +56,7 @@ def _row(runtime: Runtime, name: str) -> dict[str, Any]:
         "routes": [route.name for route in runtime.config.routes if name in route.plugins],
         "read_only": plugin.read_only,
         "blocking": plugin.blocking,
-        "timeout_s": instance.timeout_s,
-        "on_error": "closed" if instance.fails_closed else "open",
-        "mode": mode_words(instance),
-        "when": instance.when.text if instance.when is not None else None,
+        **policies(instance),
     }
 
 

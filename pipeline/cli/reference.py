@@ -17,7 +17,7 @@ from pipeline.host import names
 from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
-from pipeline.observability.catalogue import METRICS
+from pipeline.observability.catalogue import METRICS, SUPERVISOR_METRICS
 
 _NOTE = "<!-- Generated from the code by `make reference`: do not edit. -->"
 _RESPONSE_HEADERS = {
@@ -39,6 +39,7 @@ def pages() -> dict[str, str]:
         "metrics.md": ("Metrics", _metrics()),
         "errors.md": ("Error codes", _errors()),
         "cli.md": ("Command line", cli_page()),
+        "conformance.md": ("Conformance rules", _conformance()),
     }
     return {
         file: "\n".join([_NOTE, "", f"# {title}", "", *lines]).rstrip() + "\n"
@@ -105,7 +106,7 @@ def _metrics() -> list[str]:
             ", ".join(f"`{label}`" for label in metric.labels) or "none",
             metric.description,
         )
-        for metric in METRICS
+        for metric in (*METRICS, *SUPERVISOR_METRICS)
     ]
     return [
         "Served at `/metrics` of `server.admin`. No label's value ever comes from a client.",
@@ -121,6 +122,20 @@ def _errors() -> list[str]:
         "A plugin that refuses a call gives a code of its own."
     )
     return [intro, "", *table(("Code", "Status", "Meaning"), rows)]
+
+
+def _conformance() -> list[str]:
+    # Late: no other command needs the kit for tests.
+    from pipeline.testing.conformance import RULES
+
+    intro = (
+        "What `pipeline.testing.conformance` checks of a plugin, one test for each rule. "
+        "[How to run it](../how-to/test-a-plugin.md#the-conformance-suite)."
+    )
+    lines = [intro, ""]
+    for rule in RULES:
+        lines += [f"## `{rule.name}`", "", rule.sentence, "", rule.why, ""]
+    return lines
 
 
 def _plain(signature: inspect.Signature) -> str:

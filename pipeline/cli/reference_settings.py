@@ -14,6 +14,7 @@ from pipeline.cli.tables import table
 from pipeline.cli.words import bytes_words, seconds_words
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
 from pipeline.config.schema import Config, HeaderName, Name
+from pipeline.config.workers import Workers
 from pipeline.host.instances import HOOKS
 from pipeline.host.loading import find, installed
 
@@ -23,6 +24,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Secret, "secret"),
     (Address, "`host:port`"),
     (GrpcAddress, "`unix:/path` or `host:port`"),
+    (Workers, "integer or `auto`"),
     (Name, "name"),
     (HeaderName, "header name"),
 )

@@ -8,25 +8,25 @@ import shlex
 import signal
 import tempfile
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
 
+from pipeline.cli.options import DEFAULT_CONFIG
 from pipeline.config.load import check_config, load_config
 from pipeline.config.schema import Config
 from pipeline.config.source import Source, parse_source
 from pipeline.demo.upstream import DemoSettings
 from pipeline.demo.upstream import serve as serve_demo
 from pipeline.envoy.bootstrap import bootstrap
-from pipeline.envoy.process import EnvoyProcess
+from pipeline.envoy.process import EnvoyFailed, EnvoyProcess
 from pipeline.host.compile import compile_config
-from pipeline.observability.logs import configure_logs
-from pipeline.server.process import HostProcess, running
+from pipeline.host.runtime import Runtime
+from pipeline.observability.logs import configure_logs, log_loop_fault
 
-DEFAULT_CONFIG = "dragoman.yaml"
 _DEMO_PACE_S = 0.03
 _KEYS = {"OPENAI_API_KEY": "DRAGOMAN_OPENAI_URL", "ANTHROPIC_API_KEY": "DRAGOMAN_ANTHROPIC_URL"}
 
@@ -40,11 +40,26 @@ def run(config: Path | None) -> None:
 
     Raises:
         ConfigError: the config cannot be used, or Envoy is not installed.
-        EnvoyFailed: Envoy did not start.
+        EnvoyFailed: Envoy did not start, or ended by itself.
     """
-    if config is None and Path(DEFAULT_CONFIG).is_file():
-        config = Path(DEFAULT_CONFIG)
-    asyncio.run(_run(config))
+    if config is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
+    asyncio.run(_until_signal(config))
+
+
+async def _until_signal(path: Path | None) -> None:
+    # From the beginning: a signal while Envoy starts must not leave it behind.
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    work = asyncio.ensure_future(_run(path))
+    signalled = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (work, signalled):
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
 
 
 async def _run(path: Path | None) -> None:
@@ -56,13 +71,28 @@ async def _run(path: Path | None) -> None:
         else:
             config, source, has_demo = await _embedded(stack, directory)
         configure_logs(config.telemetry.log_level, config.telemetry.log_format)
+        asyncio.get_running_loop().set_exception_handler(log_loop_fault)
         runtime = compile_config(config, source)
-        host = await stack.enter_async_context(running(runtime))
+        admin = await _host(stack, runtime, path)
         envoy = EnvoyProcess(directory, concurrency=config.envoy.concurrency)
         await envoy.start(bootstrap(config, runtime.plans, runtime.default_urls))
         stack.push_async_callback(envoy.stop)
-        _announce(config, host, envoy, path, has_demo=has_demo)
-        await _until_signal_or_end(envoy)
+        _announce(config, admin, envoy, path, has_demo=has_demo)
+        raise EnvoyFailed(f"Envoy ended with status {await envoy.wait()}")
+
+
+async def _host(stack: AsyncExitStack, runtime: Runtime, path: Path | None) -> str:
+    """Start the host, with as many processes as the config says; return its admin address."""
+    if path is not None and runtime.config.server.workers > 1:
+        # What the supervisor imports has no gRPC in it.
+        from pipeline.server.supervisor import supervised
+
+        runtime.pool.shutdown(wait=False)  # workers have theirs
+        workers = supervised(runtime.config, runtime.source, path)
+        return (await stack.enter_async_context(workers)).admin_address
+    from pipeline.server.process import running
+
+    return (await stack.enter_async_context(running(runtime))).admin_address
 
 
 async def _embedded(stack: AsyncExitStack, directory: Path) -> tuple[Config, Source, bool]:
@@ -84,34 +114,19 @@ def _with_defaults(environment: Mapping[str, str]) -> dict[str, str]:
     return dict.fromkeys(_KEYS, "") | dict(environment)
 
 
-async def _until_signal_or_end(envoy: EnvoyProcess) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    ended = asyncio.ensure_future(envoy.wait())
-    asked = asyncio.ensure_future(stopped.wait())
-    await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (ended, asked):
-        task.cancel()
-    if ended.done() and not ended.cancelled():
-        Console(stderr=True).print(f"[red]Envoy ended with status {ended.result()}[/red]")
-
-
 def _announce(
-    config: Config, host: HostProcess, envoy: EnvoyProcess, path: Path | None, *, has_demo: bool
+    config: Config, admin: str, envoy: EnvoyProcess, path: Path | None, *, has_demo: bool
 ) -> None:
     console = Console(highlight=False)
     url = f"http://{envoy.address}"
-    admin = f"http://{host.admin_address}"
     demo = "the built-in demo upstream: no provider key is in the environment"
     rows = [
         f"[bold]Dragoman is ready at {url}[/bold]",
         "",
         f"config    {path or 'the embedded default (put a dragoman.yaml here to use your own)'}",
         f"upstream  {demo if has_demo else ', '.join(config.backends) or 'none'}",
-        f"metrics   {admin}/metrics",
-        f"health    {admin}/health/ready",
+        f"metrics   http://{admin}/metrics",
+        f"health    http://{admin}/health/ready",
         f"envoy     {envoy.admin_url}",
     ]
     console.print(Panel("\n".join(rows), expand=False))

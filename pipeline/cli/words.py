@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.config.schema import MatchConfig
 from pipeline.host.instances import Instance
@@ -31,6 +32,16 @@ def mode_words(instance: Instance) -> str:
     """Write an instance's mode as the config does."""
     share = instance.share_percent
     return {0: "shadow", 100: "enforce"}.get(share, f"{share}%")
+
+
+def policies(instance: Instance) -> dict[str, Any]:
+    """Return an instance's policies as they hold, by their keys in the config."""
+    return {
+        "timeout_s": instance.timeout_s,
+        "on_error": "closed" if instance.fails_closed else "open",
+        "mode": mode_words(instance),
+        "when": instance.when.text if instance.when is not None else None,
+    }
 
 
 def match_words(match: MatchConfig) -> str:

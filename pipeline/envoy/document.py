@@ -7,6 +7,7 @@ from typing import Any
 
 from betterproto2 import Casing, Message
 from envoy_data_plane.envoy.config.bootstrap import v3 as envoy
+from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.overload import v3 as overload
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import (
@@ -16,9 +17,12 @@ from envoy_data_plane.google.protobuf import Struct
 
 from pipeline.config.quantities import split_address
 from pipeline.config.schema import Config
-from pipeline.envoy.clusters import find_ca_file, host_cluster, route_cluster
+from pipeline.envoy.clusters import find_ca_file, route_cluster
 from pipeline.envoy.filters import pack, router_filter
+from pipeline.envoy.fingerprint import FINGERPRINT_KEY, fingerprint
+from pipeline.envoy.host_cluster import host_cluster
 from pipeline.envoy.listener import client_listener
+from pipeline.host.names import METADATA_NAMESPACE, ROUTE_ATTRIBUTE
 from pipeline.host.plan import RoutePlan
 
 _MAX_CONNECTIONS = 50_000
@@ -50,7 +54,7 @@ def bootstrap_document(
             ),
             static_resources=envoy.BootstrapStaticResources(
                 listeners=[client_listener(config, plans)],
-                clusters=[host_cluster(config), *clusters],
+                clusters=[_host(config, plans), *clusters],
             ),
             layered_runtime=_runtime(),
             overload_manager=overload.OverloadManager(
@@ -82,12 +86,20 @@ def snippet_document(config: Config, plans: Mapping[str, RoutePlan]) -> dict[str
         attempts=False,
         attempt_body=False,
     )
-    extension = router_filter(config, needs, union, ["xds.route_name"])
+    extension = router_filter(config, needs, union, [ROUTE_ATTRIBUTE])
     return {
         "http_filters": [_document(extension)],
-        "clusters": [_document(host_cluster(config))],
+        "clusters": [_document(_host(config, plans))],
         "layered_runtime": _document(_runtime()),
     }
+
+
+def _host(config: Config, plans: Mapping[str, RoutePlan]) -> cluster.Cluster:
+    """Return the host's cluster; its metadata lets `doctor` see that another config made it."""
+    made = host_cluster(config)
+    stamp = {FINGERPRINT_KEY: fingerprint(config, plans)}
+    made.metadata = core.Metadata(filter_metadata={METADATA_NAMESPACE: Struct.from_dict(stamp)})
+    return made
 
 
 def _runtime() -> envoy.LayeredRuntime:

@@ -83,6 +83,22 @@ VIOLATIONS = Metric(
 STREAMS_ACTIVE = Metric(
     "dragoman_streams_active", "gauge", (), "Streams of Envoy that are open now."
 )
+HELD_BYTES = Metric(
+    "dragoman_held_bytes", "gauge", (), "Bytes of bodies that the process holds now."
+)
+OVERLOADS = Metric(
+    "dragoman_overloads_total",
+    "counter",
+    ("limit", "answer"),
+    "Exchanges over a limit of the process (`exchanges`, `process_bytes`), by whether they were "
+    "`refused` or went on without plugins (`passed`).",
+)
+WORKER_RESTARTS = Metric(
+    "dragoman_worker_restarts_total",
+    "counter",
+    ("worker",),
+    "Times that a worker was started again after it ended; with `server.workers` only.",
+)
 PLUGIN_INFO = Metric(
     "dragoman_plugin_info",
     "gauge",
@@ -113,9 +129,14 @@ METRICS = (
     PLUGIN_DURATION,
     VIOLATIONS,
     STREAMS_ACTIVE,
+    HELD_BYTES,
+    OVERLOADS,
     PLUGIN_INFO,
     BUILD_INFO,
     LOOP_LAG,
     TOKEN_USAGE,
 )
-"""All of them, in the order of the reference."""
+"""Those of a host process, in the order of the reference."""
+
+SUPERVISOR_METRICS = (WORKER_RESTARTS,)
+"""Those that only the supervisor of several processes can count."""

@@ -24,7 +24,12 @@ _ENDINGS = {"refused": logging.INFO, "failed": logging.WARNING}
 _MAX_FRAMES = 8
 
 
-def configure_logs(level: Level, format: Format, stream: TextIO | None = None) -> None:  # noqa: A002
+def configure_logs(
+    level: Level,
+    format: Format,  # noqa: A002
+    stream: TextIO | None = None,
+    **facts: object,
+) -> None:
     """Send every log line, those of libraries included, to one stream.
 
     Args:
@@ -32,6 +37,7 @@ def configure_logs(level: Level, format: Format, stream: TextIO | None = None) -
             the level: some log whole requests when they debug.
         format: `json` for machines, `console` for people.
         stream: stderr if None.
+        facts: of this process; every line has them.
     """
     out = stream if stream is not None else sys.stderr
     least = _LEVELS[level.upper()]
@@ -42,6 +48,7 @@ def configure_logs(level: Level, format: Format, stream: TextIO | None = None) -
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_exception_text,
+        lambda _, __, event: {**event, **facts},
     ]
     structlog.configure(
         processors=[*shared, render],

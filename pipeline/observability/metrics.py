@@ -88,11 +88,13 @@ class Metrics(Collector):
         self._errors = numbers[catalogue.PLUGIN_ERRORS.name]
         self._hooks = histograms[catalogue.PLUGIN_DURATION.name]
         self._violations = numbers[catalogue.VIOLATIONS.name]
+        self._held = numbers[catalogue.HELD_BYTES.name]
+        self._overloads = numbers[catalogue.OVERLOADS.name]
         self._streams = numbers[catalogue.STREAMS_ACTIVE.name]
         self._plugins = numbers[catalogue.PLUGIN_INFO.name]
         self._lag = numbers[catalogue.LOOP_LAG.name]
         self._tokens = histograms[catalogue.TOKEN_USAGE.name]
-        self._streams[()] = self._lag[()] = 0
+        self._streams[()] = self._held[()] = self._lag[()] = 0
         numbers[catalogue.BUILD_INFO.name][(__version__,)] = 1
         registry.register(self)
 
@@ -126,6 +128,14 @@ class Metrics(Collector):
     def stream_closed(self) -> None:
         """Count a stream out."""
         self._streams[()] -= 1
+
+    def held(self, held_bytes: int) -> None:
+        """Say how many bytes of bodies the process holds."""
+        self._held[()] = held_bytes
+
+    def overload(self, limit: str, answer: str) -> None:
+        """Count an exchange over a limit of the process."""
+        self._overloads[limit, answer] += 1
 
     def plugin(self, instance: str, *, uses: str, distribution: str, version: str) -> None:
         """Say which plugin is behind an instance."""

@@ -15,6 +15,7 @@ from pipeline.observability.logs import get_logger, log_exchange
 from pipeline.observability.metrics import Metrics
 
 if TYPE_CHECKING:
+    from pipeline.observability.ring import Ring
     from pipeline.observability.tracing import Tracing
 
 
@@ -26,6 +27,7 @@ class Observation:
         logger: where they are logged.
         clock: monotonic seconds, the same that the host measures by.
         tracing: makes their spans, if any are wanted.
+        ring: remembers them, if that is wanted.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Observation:
         logger: FilteringBoundLogger,
         clock: Callable[[], float],
         tracing: Tracing | None = None,
+        ring: Ring | None = None,
     ) -> None:
+        self.ring = ring
         self._metrics = metrics
         self._logger = logger
         self._clock = clock
@@ -47,11 +51,13 @@ class Observation:
         log_exchange(self._logger, exchange, outcome)
         if self._tracing is not None:
             self._tracing.ended(exchange, outcome, ended_s)
+        if self.ring is not None:
+            self.ring.ended(exchange, outcome)
 
     def violation(self, kind: str) -> None:
         """Count and log a message that broke the protocol or a limit."""
         self._metrics.violation(kind)
-        self._logger.info("violation", kind=kind)
+        self._logger.debug("violation", kind=kind)
 
     def shutdown(self) -> None:
         """Export the spans that are held; this may take seconds."""
@@ -81,7 +87,14 @@ def make_observation(
         providers = {name: backend.provider for name, backend in config.backends.items()}
         provider = make_provider(config.telemetry.otlp_endpoint)
         tracing = Tracing(provider, wall_ns, providers)
-    return Observation(metrics, get_logger(), clock, tracing)
+    ring = None
+    telemetry = config.telemetry
+    if config.server.admin_token is not None and telemetry.keep:
+        # Every decision is seen for it: only those who can ask for it pay.
+        from pipeline.observability.ring import Ring  # noqa: PLC0415
+
+        ring = Ring(telemetry.keep, lambda s: wall_ns(s) / 1e9, with_texts=telemetry.keep_texts)
+    return Observation(metrics, get_logger(), clock, tracing, ring)
 
 
 def describe_plugins(metrics: Metrics, runtime: Runtime) -> None:

@@ -91,6 +91,17 @@ def test_a_sub_command_that_is_taken_is_a_problem_at_its_instance(dragoman, fold
     assert "dragoman.yaml:5: plugins.loud: there is already a command 'check'" in result.stderr
 
 
+def test_a_plugin_that_cannot_register_its_commands_does_not_stand_in_the_way_of_help(
+    dragoman, folder
+):
+    code = (folder / "local" / "loud.py").read_text()
+    broken = code.replace("app = typer.Typer", "raise KeyError; app = typer.Typer")
+    (folder / "local" / "loud.py").write_text(broken)
+
+    assert "explain" in dragoman("--help").output
+    assert "plugins.loud: register_commands failed" in dragoman("loud", exit_code=1).stderr
+
+
 def test_a_built_in_command_never_loads_the_config_for_its_name(dragoman, folder):
     (folder / "dragoman.yaml").write_text("nonsense: [")
 

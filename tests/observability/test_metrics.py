@@ -113,6 +113,7 @@ def test_no_label_value_comes_from_a_client(registry, metrics, make):
 def test_the_catalogue_is_what_prometheus_sees(registry, metrics, make):
     metrics.ended(make.exchange(), make.outcome(make.step(decision="error", reason="plugin_error")))
     metrics.violation("protocol_violation")
+    metrics.overload("exchanges", "refused")
     metrics.plugin("guard", uses="m:Guard", distribution="m", version="")
     families = {
         family.name: family

@@ -1,0 +1,61 @@
+"""`dragoman run` as a process, with a script in the place of Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+CONFIG = """\
+server: {address: "unix:ext_proc.sock", admin: "127.0.0.1:0"}
+envoy: {listen: "127.0.0.1:0", admin: "127.0.0.1:0"}
+routes: [{name: none}]
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    async def start(envoy):
+        (tmp_path / "dragoman.yaml").write_text(CONFIG)
+        (tmp_path / "temporary").mkdir()
+        script = tmp_path / "envoy"
+        script.write_text(f"#!/bin/sh\n{envoy}\n")
+        script.chmod(0o755)
+        environment = {"DRAGOMAN_ENVOY": str(script), "TMPDIR": str(tmp_path / "temporary")}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from pipeline.cli.main import run; run()", "run"),
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    return start
+
+
+async def test_a_signal_while_envoy_starts_leaves_nothing_behind(run, tmp_path):
+    process = await run("echo $$ > pid.new; mv pid.new pid; exec sleep 60")
+    while not (tmp_path / "pid").exists():
+        assert process.returncode is None
+        await asyncio.sleep(0.01)
+
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+
+    assert process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+async def test_an_envoy_that_ends_is_a_failure(run, tmp_path):
+    process = await run("exit 3")
+
+    _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"Envoy ended with status 3" in errors
+    assert list((tmp_path / "temporary").iterdir()) == []
