@@ -17,10 +17,12 @@ from pydantic import (
 
 from pipeline.api.headers import HeaderEdits
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
+from pipeline.config.workers import MOST_WORKERS, Workers, worker_addresses
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 # gRPC counts the bytes of a message in 31 bits.
 _LARGEST_MESSAGE = 2**30
+_SHORTEST_TOKEN = 16
 Name = Annotated[str, Field(pattern=_NAME)]
 HeaderName = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
 
@@ -43,6 +45,18 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ServerTlsConfig(_Section):
+    """TLS of the ext_proc server; files that change are read again."""
+
+    cert: str = Field(description="File of the certificate and its chain, PEM.")
+    key: str = Field(description="File of its private key, PEM.")
+    client_ca: str | None = Field(
+        None,
+        description="File of the authorities that sign Envoy's certificate, PEM; with it a client "
+        "without one is refused.",
+    )
+
+
 class ServerConfig(_Section):
     """The ext_proc server, and the HTTP server for health and metrics."""
 
@@ -54,9 +68,61 @@ class ServerConfig(_Section):
         "127.0.0.1:9902",
         description="Where `/metrics`, `/health/live` and `/health/ready` are served.",
     )
+    admin_token: Secret | None = Field(
+        None,
+        description="Token for what the admin server tells of single exchanges; `${ENV}` or "
+        "`file:/path`, at least 16 characters. Without one it tells nothing of them.",
+    )
     drain: Duration = Field(
         2.0, description="How long exchanges in flight may take to end after SIGTERM (duration)."
     )
+    workers: Workers = Field(
+        1,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Processes that serve Envoy, or `auto` for one per CPU. Several of them have "
+        "`address` with `.0`, `.1`, … or the ports from the configured one on.",
+    )
+    tls: ServerTlsConfig | None = Field(None, description=ServerTlsConfig.__doc__)
+
+    @field_validator("admin_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SHORTEST_TOKEN:
+            raise ValueError(f"a token has at least {_SHORTEST_TOKEN} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _has_addresses(self) -> ServerConfig:
+        worker_addresses(self.address, self.workers)
+        if self.tls is not None and self.address.startswith("unix:"):
+            raise ValueError("`tls` needs an `address` of the form host:port")
+        return self
+
+
+class HostTlsConfig(_Section):
+    """How Envoy speaks TLS to the host."""
+
+    ca: str | None = Field(
+        None,
+        description="File of the authorities that sign the host's certificate, PEM; the system's "
+        "if absent.",
+    )
+    cert: str | None = Field(
+        None, description="File of Envoy's own certificate, PEM, for `server.tls.client_ca`."
+    )
+    key: str | None = Field(None, description="File of its private key, PEM.")
+    name: str | None = Field(
+        None,
+        description="Name or IP address that the host's certificate must have; the host of "
+        "`server.address` if absent.",
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> HostTlsConfig:
+        if (self.cert is None) is not (self.key is None):
+            raise ValueError("give `cert` and `key` together")
+        return self
 
 
 class EnvoyConfig(_Section):
@@ -75,6 +141,9 @@ class EnvoyConfig(_Section):
     concurrency: int = Field(
         0, ge=0, description="Envoy's worker threads in `dragoman run`; 0 is one per core."
     )
+    host_tls: HostTlsConfig = Field(
+        default=HostTlsConfig(), description="How Envoy speaks TLS to the host, with `server.tls`."
+    )
 
 
 class TenantConfig(_Section):
@@ -91,7 +160,7 @@ class TenantConfig(_Section):
 
 
 class LimitsConfig(_Section):
-    """What one exchange may use of a host process."""
+    """What one exchange may use of a host process, and all of them together."""
 
     request_body: Size = Field(
         16 * 2**20,
@@ -105,10 +174,45 @@ class LimitsConfig(_Section):
     threads: int = Field(
         4, ge=1, le=64, description="Threads for plugins that declare themselves blocking."
     )
+    exchanges: int = Field(
+        4096,
+        ge=1,
+        description="Exchanges at once in one process. Those over it go on without plugins where "
+        "all plugins of the route fail open, and are answered with 503 elsewhere.",
+    )
+    process_bytes: Size = Field(
+        256 * 2**20,
+        description="Bodies that one process holds at once; what would exceed it is answered "
+        "with 503 (size).",
+    )
+
+
+class RecordConfig(_Section):
+    """A share of ext_proc streams, written down for `dragoman replay`."""
+
+    share: str = Field(
+        pattern=r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$", description="Of all streams: `1%`, `0.1%`."
+    )
+    folder: str = Field("recordings", description="Where the files go, one for each process.")
+    max_bytes: Size = Field(
+        64 * 2**20,
+        ge=2**20,
+        description="What one process keeps on disk; the oldest goes first (size).",
+    )
+    bodies: Literal["redacted", "full"] = Field(
+        "redacted",
+        description="`redacted` masks every text and keeps shapes and lengths; `full` writes "
+        "prompts and answers down. Credentials and other header values are masked either way.",
+    )
+
+    @property
+    def share_of_all(self) -> float:
+        """The share as a number from 0 to 1."""
+        return float(self.share.removesuffix("%")) / 100
 
 
 class TelemetryConfig(_Section):
-    """Logs, metrics and spans."""
+    """Logs, metrics, spans, and what is kept of past exchanges."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged; `debug` has a line per exchange."
@@ -120,6 +224,17 @@ class TelemetryConfig(_Section):
         None,
         description="OpenTelemetry collector (`http://host:4318`); needs `dragoman[otlp]`.",
     )
+    keep: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="Past exchanges that a process remembers for `dragoman explain --id`, where "
+        "`server.admin_token` is set.",
+    )
+    keep_texts: bool = Field(
+        default=False, description="Whether the texts that plugins changed are remembered too."
+    )
+    record: RecordConfig | None = Field(None, description=RecordConfig.__doc__)
 
 
 class InstanceConfig(_Section):

@@ -1,4 +1,4 @@
-"""Clusters: the host, and for each route its backends in order of priority."""
+"""Clusters: for each route its backends in order of priority."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstream_http
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from pipeline.config.quantities import split_address
 from pipeline.config.schema import Config, RouteConfig
-from pipeline.envoy.filters import HOST_CLUSTER, attempt_filters, pack
+from pipeline.envoy.filters import attempt_filters, pack
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.names import BACKEND_KEY, METADATA_NAMESPACE
 from pipeline.host.plan import RoutePlan
 
-_PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MATCHED_BY = "envoy.transport_socket_match"
 _HTTP_PORT = 80
 _HTTPS_PORT = 443
@@ -32,7 +31,7 @@ _CA_FILES = (
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
 # Streams are long: Envoy's defaults of 1024 requests and 3 retries at once are too few.
-_NO_LIMIT = cluster.CircuitBreakers(
+NO_LIMIT = cluster.CircuitBreakers(
     thresholds=[
         cluster.CircuitBreakersThresholds(
             max_connections=65536,
@@ -52,51 +51,6 @@ def find_ca_file() -> str:
 def cluster_name(route: RouteConfig) -> str:
     """Return the name of a route's cluster."""
     return f"route_{route.name}"
-
-
-def host_cluster(config: Config) -> cluster.Cluster:
-    """Return the cluster of the ext_proc server."""
-    target = config.server.address
-    if target.startswith("unix:"):
-        pipe = Path(target.removeprefix("unix:")).absolute()
-        kind = cluster.ClusterDiscoveryType.STATIC
-        address = core.Address(pipe=core.Pipe(path=str(pipe)))
-    else:
-        kind = cluster.ClusterDiscoveryType.STRICT_DNS
-        address = _address(*split_address(target))
-    http2 = upstream_http.HttpProtocolOptionsExplicitHttpConfig(
-        http2_protocol_options=core.Http2ProtocolOptions()
-    )
-    return cluster.Cluster(
-        name=HOST_CLUSTER,
-        type=kind,
-        dns_lookup_family=cluster.ClusterDnsLookupFamily.V4_PREFERRED,
-        connect_timeout=timedelta(seconds=1),
-        lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
-        load_assignment=endpoint.ClusterLoadAssignment(
-            cluster_name=HOST_CLUSTER,
-            endpoints=[
-                endpoint.LocalityLbEndpoints(
-                    lb_endpoints=[endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address))]
-                )
-            ],
-        ),
-        # A draining host says NOT_SERVING first and stops later: Envoy must look often enough.
-        health_checks=[
-            core.HealthCheck(
-                timeout=timedelta(seconds=1),
-                interval=timedelta(milliseconds=500),
-                no_traffic_interval=timedelta(milliseconds=500),
-                unhealthy_threshold=1,
-                healthy_threshold=1,
-                grpc_health_check=core.HealthCheckGrpcHealthCheck(),
-            )
-        ],
-        circuit_breakers=_NO_LIMIT,
-        typed_extension_protocol_options={
-            _PROTOCOLS: pack(upstream_http.HttpProtocolOptions(explicit_http_config=http2))
-        },
-    )
 
 
 def route_cluster(
@@ -121,7 +75,7 @@ def route_cluster(
                 for priority, target in enumerate(targets)
             ],
         ),
-        circuit_breakers=_NO_LIMIT,
+        circuit_breakers=NO_LIMIT,
     )
     secured = [target.secure for target in targets]
     if all(secured):
@@ -135,7 +89,7 @@ def route_cluster(
             )
         ]
     made.typed_extension_protocol_options = {
-        _PROTOCOLS: _protocols(all(secured), config, plan if plan.attempts else None)
+        PROTOCOLS: _protocols(all(secured), config, plan if plan.attempts else None)
     }
     return made
 
@@ -159,7 +113,7 @@ class _Target:
             metadata[_MATCHED_BY] = Struct.from_dict({"tls": True})
         return endpoint.LbEndpoint(
             endpoint=endpoint.Endpoint(
-                address=_address(self.hostname, self.port), hostname=self.authority
+                address=socket_address(self.hostname, self.port), hostname=self.authority
             ),
             metadata=core.Metadata(filter_metadata=metadata),
         )
@@ -179,7 +133,8 @@ def _target(name: str, config: Config, default_urls: Mapping[str, str]) -> _Targ
     )
 
 
-def _address(host: str, port: int) -> core.Address:
+def socket_address(host: str, port: int) -> core.Address:
+    """Return an address of TCP."""
     return core.Address(socket_address=core.SocketAddress(address=host, port_value=port))
 
 

@@ -16,6 +16,8 @@ from envoy_data_plane.google.protobuf import Any
 
 from pipeline.config.schema import Config
 from pipeline.host.names import (
+    DETAILS_ATTRIBUTE,
+    HOST_METADATA,
     LEVEL_METADATA,
     METADATA_NAMESPACE,
     ORIGIN_ENCODING_KEY,
@@ -93,7 +95,7 @@ def router_filter(
         processing_mode=mode(default),
         request_attributes=attributes,
         # Envoy's own 413 and 5xx look like answers of the backend but for these details.
-        response_attributes=["response.code_details"],
+        response_attributes=[DETAILS_ATTRIBUTE],
         message_timeout=_message_timeout(config, plans),
         max_message_timeout=timedelta(
             seconds=max((route.timeout for route in config.routes), default=300.0)
@@ -140,9 +142,7 @@ def attempt_filters(config: Config, plan: RoutePlan) -> list[hcm.HttpFilter]:
             response_trailer_mode=_Headers.SKIP,
         ),
         request_attributes=[
-            "xds.upstream_host_metadata",
-            "xds.cluster_name",
-            "request.id",
+            HOST_METADATA,
             metadata_attribute(ORIGIN_PATH_KEY),
             metadata_attribute(ORIGIN_ENCODING_KEY),
         ],

@@ -24,7 +24,7 @@ LogLevel = Literal["trace", "debug", "info", "warning", "error", "critical", "of
 
 
 class EnvoyFailed(DragomanError):
-    """Raised when Envoy does not become ready; the message has the end of its log."""
+    """Raised when Envoy does not become ready, or ends by itself."""
 
 
 def find_envoy(environment: Mapping[str, str]) -> Path:
@@ -107,7 +107,7 @@ class EnvoyProcess:
         if self._concurrency:
             command += ["--concurrency", str(self._concurrency)]
         with self.log_file.open("wb") as log:
-            # A session of its own: Ctrl-C reaches us, and we stop Envoy when the host has drained.
+            # A session of its own: Ctrl-C reaches us alone, and we stop Envoy.
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,

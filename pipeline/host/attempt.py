@@ -15,6 +15,7 @@ from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
 from pipeline.host.names import (
     BACKEND_KEY,
+    HOST_METADATA,
     METADATA_NAMESPACE,
     ORIGIN_ENCODING_KEY,
     ORIGIN_PATH_KEY,
@@ -23,7 +24,6 @@ from pipeline.host.names import (
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
 
-HOST_METADATA = "xds.upstream_host_metadata"
 _ORIGIN_PATH = metadata_attribute(ORIGIN_PATH_KEY)
 _ORIGIN_ENCODING = metadata_attribute(ORIGIN_ENCODING_KEY)
 

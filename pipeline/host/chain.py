@@ -99,3 +99,7 @@ def _groups(bound: Sequence[Bound]) -> tuple[Group, ...]:
 
 def _budget_s(groups: Sequence[Group]) -> float:
     return sum(max(b.instance.timeout_s for b in group) for group in groups)
+
+
+NO_PLUGINS = compile_chain(())
+"""The chain of an exchange that goes on without its route's plugins."""

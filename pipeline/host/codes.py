@@ -38,7 +38,7 @@ CODES: Mapping[str, Code] = {
     ),
     # --- the provider's answer
     "unreadable_answer": Code(
-        502, "The answer is none of its API, and a plugin that must read it fails closed."
+        502, "The answer cannot be decoded, or is none of its API and must be read."
     ),
     "answer_too_large": Code(502, "The answer is larger than `limits.response_body`."),
     "event_too_large": Code(502, "An event of the stream is larger than `limits.event`."),
@@ -50,9 +50,17 @@ CODES: Mapping[str, Code] = {
     "plugin_error": Code(503, "A plugin that must decide raised an error."),
     "plugin_nonsense": Code(503, "A plugin that must decide returned what is no decision."),
     # --- Dragoman and Envoy
+    "overloaded": Code(
+        503,
+        "The process has as many exchanges (`limits.exchanges`) or holds as many bytes "
+        "(`limits.process_bytes`) as it may; `retry-after` says when to try again.",
+    ),
     "no_backend": Code(404, "The route has no backend, and no plugin answered."),
     "upstream_timeout": Code(504, "No backend answered within the route's `timeout`."),
     "upstream_unavailable": Code(503, "No backend could be reached, or the host is gone."),
+    "bad_request": Code(400, "Envoy could not read the request: it is not valid HTTP."),
+    "upgrade_required": Code(426, "The client speaks HTTP/1.0; the gateway HTTP/1.1 and later."),
+    "headers_too_large": Code(431, "The request's headers are larger than Envoy takes."),
     "gateway_error": Code(500, "Envoy could not serve the request; its log says why."),
     "unknown_backend": Code(
         503, "The host that Envoy chose for an attempt names no backend of the route."

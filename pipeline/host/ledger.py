@@ -9,8 +9,6 @@ from pipeline.api.decisions import Continue, Decision, Refuse, Reply
 from pipeline.api.outcome import Step
 
 _KINDS: dict[type, str] = {Continue: "continue", Refuse: "refuse", Reply: "reply"}
-
-
 EVENT_HOOK = "on_response_event"
 
 

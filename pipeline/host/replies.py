@@ -11,6 +11,7 @@ from pipeline.dialects.strict_json import dumps
 from pipeline.host.names import REPORT_HEADERS
 from pipeline.host.verdicts import Finish
 
+_RETRY_AFTER = {"overloaded": "1"}
 JSON = "application/json"
 SSE = "text/event-stream"
 
@@ -29,7 +30,10 @@ def refusal(
         body = dumps(error_document(status=status, code=code, message=message, param=param))
     else:
         body = dumps(dialect.error(status=status, code=code, message=message, param=param))
-    return Finish(status, {**(headers or {}), "content-type": JSON}, body, code)
+    own = {"content-type": JSON}
+    if code in _RETRY_AFTER:
+        own["retry-after"] = _RETRY_AFTER[code]
+    return Finish(status, {**(headers or {}), **own}, body, code)
 
 
 def reply(answer: Answer, headers: Mapping[str, str]) -> Finish:

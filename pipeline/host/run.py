@@ -10,7 +10,7 @@ from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.outcome import Ending, Outcome
 from pipeline.api.signals import Signals
 from pipeline.host import replies
-from pipeline.host.chain import Group
+from pipeline.host.chain import Chain, Group
 from pipeline.host.ledger import Ledger
 from pipeline.host.names import ORIGIN_ENCODING_KEY, ORIGIN_PATH_KEY, ROUTE_HEADER
 from pipeline.host.policy import Policy, Watcher
@@ -34,6 +34,7 @@ class Run:
         dialect: its API format, if it speaks one.
         ledger: where steps are noted.
         watcher: sees every decision.
+        chain: the plugins to run; the route's if None.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Run:
         dialect: Dialect | None,
         ledger: Ledger,
         watcher: Watcher | None,
+        chain: Chain | None = None,
     ) -> None:
         self.route = route
+        self.chain = route.chain if chain is None else chain
         self.ledger = ledger
         self._runtime = runtime
         self._current = current
@@ -77,12 +80,12 @@ class Run:
 
     async def headers_phase(self) -> Finish | None:
         """Run `on_request_headers`."""
-        return await self._phase(self.route.chain.request_headers)
+        return await self._phase(self.chain.request_headers)
 
     async def call_phase(self, call: Call) -> Finish | None:
         """Run `on_request` over the call."""
         advance(self.exchange, call=call)
-        return await self._phase(self.route.chain.request)
+        return await self._phase(self.chain.request)
 
     def proceed(self, wish: Wish) -> Proceed:
         """Let the request's headers go on; its body is still to be decided."""
@@ -137,15 +140,20 @@ class Run:
         never_answered = self.route.plan.response_headers and not self._status
         if self._ending == "completed" and (cancelled or never_answered):
             self._ending = "cancelled"
-        self.exchange.signals.cancel()
-        if self.route.chain.complete:
+        if self.chain.complete:
             # A stream that Envoy cancelled still gets its `on_complete`.
-            await self._runtime.finish(self._look_back(self._outcome()))
+            await self._runtime.finish(self._finish(observer))
+        else:
+            await self._finish(observer)
+
+    async def _finish(self, observer: Observer) -> None:
+        await self._look_back(self._outcome())
+        self.exchange.signals.cancel()
         observer.ended(self.exchange, self._outcome())
 
     async def _look_back(self, outcome: Outcome) -> None:
         called = {step.instance for step in outcome.steps}
-        for bound in self.route.chain.complete:
+        for bound in self.chain.complete:
             was_entered = self._entered is None or bound.index <= self._entered
             if (was_entered or bound.instance.name in called) and self._policy.is_active(
                 bound.instance
@@ -231,4 +239,4 @@ class Run:
 
     def _response_side(self, before: int | None) -> ResponseSide:
         max_bytes = self._runtime.config.limits.response_body
-        return ResponseSide(self._policy, self.route.chain, max_bytes, before)
+        return ResponseSide(self._policy, self.chain, max_bytes, before)

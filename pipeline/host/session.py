@@ -11,6 +11,7 @@ from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
+from pipeline.host.chain import NO_PLUGINS
 from pipeline.host.ledger import Ledger
 from pipeline.host.policy import Watcher
 from pipeline.host.routing import Matcher, Undecided, first_match, match_outside
@@ -44,6 +45,8 @@ class RouterSession:
         clock: monotonic seconds.
         new_id: makes the id of an exchange whose request has none.
         watcher: sees every decision, for `explain`.
+        overloaded: where the process has exchanges enough: called with whether this one goes on
+            without plugins, as its route allows; if not it is refused.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class RouterSession:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         watcher: Watcher | None = None,
+        overloaded: Callable[[bool], None] | None = None,
     ) -> None:
         self._runtime = runtime
         self._choice = choice
         self._observer = observer
         self._new_id = new_id
         self._watcher = watcher
+        self._overloaded = overloaded
         self._ledger = Ledger(clock)
         self._pairs: Pairs = ()
         self._spoofed: frozenset[str] = frozenset()
@@ -191,6 +196,11 @@ class RouterSession:
         if route is None:
             message = f"no route matches {request.method} on this path"
             return self._refused(InvalidCall(message, code="route_not_found", status=404))
+        if self._overloaded is not None:
+            self._overloaded(route.chain.fails_open)
+            if not route.chain.fails_open:
+                message = "too many exchanges at once; try again in a moment"
+                return self._refused(InvalidCall(message, code="overloaded", status=503))
         named = route.config.dialect
         dialect = self._runtime.dialects.by_name(named) if named is not None else self._dialect
         self._run = Run(
@@ -203,6 +213,7 @@ class RouterSession:
             dialect,
             self._ledger,
             self._watcher,
+            None if self._overloaded is None else NO_PLUGINS,
         )
         return self._run
 
@@ -215,7 +226,7 @@ class RouterSession:
     def _stripped(self) -> HeaderEdits:
         """Remove what the client sent under our prefix, and compression that plugins can't read."""
         gone = self._spoofed
-        if self._run is None or self._run.route.chain.reads_response:
+        if self._run is None or self._run.chain.reads_response:
             gone |= {"accept-encoding"}
         return HeaderEdits(remove=gone) if gone else NO_EDITS
 

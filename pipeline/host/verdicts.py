@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pipeline.api.headers import NO_EDITS, HeaderEdits
@@ -27,9 +27,9 @@ class Proceed:
     """
 
     edits: HeaderEdits = NO_EDITS
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     clear_route: bool = False
-    report: Mapping[str, str] | None = None
+    report: Mapping[str, str] | None = field(default=None, repr=False)
     wish: Wish = "skip"
     encoding: str = ""
 
@@ -46,8 +46,8 @@ class Finish:
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     code: str
 
 
@@ -61,7 +61,7 @@ class Emit:
         end: drop whatever else the upstream sends.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     is_original: bool
     end: bool = False
 

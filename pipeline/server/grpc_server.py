@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pipeline.config.schema import Config
+from pipeline.server.tls import Certificates
 from pipeline.wire.service import ExternalProcessor
 
 # What a message holds beside a body of the largest size that Envoy buffers.
@@ -22,12 +24,17 @@ class GrpcServer:
     """Serves ext_proc streams and `grpc.health.v1` on one address.
 
     Args:
-        config: its `server.address`, and the sizes that messages must fit.
+        config: its `server.tls`, and the sizes that messages must fit.
         processor: serves the streams.
+        address: where; the config's `server.address` if absent.
     """
 
-    def __init__(self, config: Config, processor: ExternalProcessor) -> None:
-        self._address = config.server.address
+    def __init__(
+        self, config: Config, processor: ExternalProcessor, address: str | None = None
+    ) -> None:
+        self._address = address or config.server.address
+        self._tls = config.server.tls
+        self._names = [""]
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=[
@@ -49,12 +56,17 @@ class GrpcServer:
 
         Raises:
             OSError: the address is taken, or cannot be used.
+            BadCertificate: the files of `server.tls` cannot be used.
         """
+        credentials = Certificates(self._tls).credentials() if self._tls is not None else None
         path = self._address.removeprefix("unix:")
         is_unix = path != self._address
         address = f"unix:{_fresh_socket(Path(path))}" if is_unix else self._address
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is not None:
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self._address}") from error
         await self._server.start()
@@ -63,10 +75,17 @@ class GrpcServer:
             return self._address
         return f"{address.rpartition(':')[0]}:{port}"
 
-    async def set_serving(self, *, serving: bool) -> None:
-        """Tell Envoy's health checks whether to send streams here."""
+    async def set_serving(self, *, serving: bool, plugins: Iterable[str] = ()) -> None:
+        """Tell health checks whether to send streams here.
+
+        Args:
+            serving: of the server as a whole, which Envoy asks about.
+            plugins: instances that are `plugin.<name>` to those who look inside, from now on.
+        """
+        self._names += [f"plugin.{name}" for name in plugins]
         status = health_pb2.HealthCheckResponse
-        await self._health.set("", status.SERVING if serving else status.NOT_SERVING)
+        for name in self._names:
+            await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new streams, give those in flight the grace, then cancel them."""

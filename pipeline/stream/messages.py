@@ -5,7 +5,7 @@ from __future__ import annotations
 # Not frozen: these are made several times per request and never leave the host, and a frozen
 # dataclass costs three times as much to make.
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
@@ -34,7 +34,7 @@ class Headers:
     """Request or response headers; `ends` when nothing follows."""
 
     side: Side
-    pairs: Pairs
+    pairs: Pairs = field(repr=False)
     ends: bool
 
 
@@ -43,7 +43,7 @@ class Body:
     """A piece of a body, or in the buffered modes all of it."""
 
     side: Side
-    data: bytes
+    data: bytes = field(repr=False)
     ends: bool
 
 
@@ -64,7 +64,7 @@ class AskBody:
     """Decide on a whole body."""
 
     side: Side
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class HeadersReply:
     side: Side
     edits: HeaderEdits = NO_EDITS
     clear_route: bool = False
-    report: Mapping[str, str] | None = None
+    report: Mapping[str, str] | None = field(default=None, repr=False)
     override: tuple[Mode, Mode] | None = None
 
 
@@ -124,10 +124,10 @@ class BodyReply:
     """
 
     side: Side
-    data: bytes | None = None
+    data: bytes | None = field(default=None, repr=False)
     edits: HeaderEdits = NO_EDITS
     clear_route: bool = False
-    report: Mapping[str, str] | None = None
+    report: Mapping[str, str] | None = field(default=None, repr=False)
     states_length: bool = False
 
 
@@ -136,7 +136,7 @@ class ChunkReply:
     """A piece of body in FULL_DUPLEX_STREAMED, at most 62,000 bytes."""
 
     side: Side
-    data: bytes
+    data: bytes = field(repr=False)
     ends: bool
 
 

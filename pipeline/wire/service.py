@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable
@@ -10,18 +11,21 @@ from typing import Any, Protocol, cast
 import grpc
 
 from pipeline.host.attempt import AttemptSession
-from pipeline.host.names import LEVEL_METADATA, ROUTE_METADATA
+from pipeline.host.names import LEVEL_METADATA, ROUTE_ATTRIBUTE, ROUTE_METADATA
+from pipeline.host.policy import Watcher
 from pipeline.host.runtime import Observer, Runtime
 from pipeline.host.session import Choice, RouterSession
-from pipeline.host.verdicts import Emit, Finish, Handler, Proceed
+from pipeline.host.verdicts import Handler
+from pipeline.stream.deciding import decide
 from pipeline.stream.machine import Machine
-from pipeline.stream.messages import Ask, AskBody, AskEvents, AskFault, Headers
 from pipeline.wire import ext_proc_pb2 as pb
 from pipeline.wire.adapter import read_attributes, read_message, read_modes, write_reply
+from pipeline.wire.admission import Admission
+from pipeline.wire.recording import Tape
+from pipeline.wire.tapping import Tap
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 _LOGGER = logging.getLogger(__name__)
-_ROUTE_ATTRIBUTE = "xds.route_name"
 
 Context = grpc.aio.ServicerContext[pb.ProcessingRequest, pb.ProcessingResponse]
 
@@ -44,6 +48,9 @@ class ExternalProcessor:
         observer: sees exchanges.
         streams: counts streams.
         clock: monotonic seconds.
+        admission: what the process takes on; without limit if absent.
+        watcher: sees every decision.
+        tap: records streams.
     """
 
     def __init__(
@@ -52,11 +59,17 @@ class ExternalProcessor:
         observer: Observer,
         streams: StreamGauge,
         clock: Callable[[], float],
+        admission: Admission | None = None,
+        watcher: Watcher | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._runtime = runtime
+        self._watcher = watcher
+        self._tap = tap
         self._observer = observer
         self._streams = streams
         self._clock = clock
+        self._admission = admission or Admission(runtime.config.limits)
         self._any_route = Choice(runtime.candidates)
         self._choices: dict[tuple[str | None, str], Choice] = {}
 
@@ -77,11 +90,8 @@ class ExternalProcessor:
                     return
         except grpc.aio.BaseError:  # the connection's end, not ours
             raise
-        except Exception:
-            # gRPC would put the exception's text into the status, and Envoy that into its log.
-            _LOGGER.exception("a stream failed")
-            self._observer.violation("internal_error")
-            await context.abort(grpc.StatusCode.INTERNAL, "the host failed")
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - noted, and the stream ended
+            await self._failed(context, error)
         finally:
             self._streams.stream_closed()
             if stream is not None:
@@ -96,6 +106,17 @@ class ExternalProcessor:
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Process": process})
 
+    async def _failed(self, context: Context, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError):
+            # gRPC would put the exception's text into the status, and Envoy that into its log.
+            _LOGGER.error("a stream failed", exc_info=error)
+        elif context.cancelled():
+            raise error
+        # A plugin that cancels the task it runs in ends up here too: gRPC would never end the
+        # stream, and Envoy wait for it.
+        self._observer.violation("internal_error")
+        await context.abort(grpc.StatusCode.INTERNAL, "the host failed")
+
     def _open(self, context: Context, first: pb.ProcessingRequest) -> _Stream:
         named, level = None, ""
         for key, value in context.invocation_metadata() or ():
@@ -104,15 +125,6 @@ class ExternalProcessor:
             elif key == LEVEL_METADATA:
                 level = str(value)
         runtime = self._runtime
-        handler: Handler
-        if level == "upstream":
-            handler = AttemptSession(runtime, runtime.routes.get(named or ""), self._observer)
-        else:
-            attribute = (
-                "" if named is not None else read_attributes(first).get(_ROUTE_ATTRIBUTE, "")
-            )
-            choice = self._choice(named, attribute)
-            handler = RouterSession(runtime, choice, self._observer, self._clock, _new_id)
         limits = runtime.config.limits
         machine = Machine(
             *read_modes(first),
@@ -120,7 +132,28 @@ class ExternalProcessor:
             max_response_bytes=limits.response_body,
             max_event_bytes=limits.event,
         )
-        return _Stream(machine, handler, self._observer)
+        admission = self._admission
+        handler: Handler
+        # An attempt belongs to an exchange that was let in.
+        is_exchange = level != "upstream"
+        if not is_exchange:
+            handler = AttemptSession(runtime, runtime.routes.get(named or ""), self._observer)
+        else:
+            attribute = "" if named is not None else read_attributes(first).get(ROUTE_ATTRIBUTE, "")
+            choice = self._choice(named, attribute)
+            handler = RouterSession(
+                runtime,
+                choice,
+                self._observer,
+                self._clock,
+                _new_id,
+                self._watcher,
+                overloaded=None if admission.enter() else admission.over_exchanges,
+            )
+        stream = _Stream(machine, handler, self._observer, admission, is_exchange=is_exchange)
+        if self._tap is not None:
+            stream.record(self._tap, self._tap.begin(level, named))
+        return stream
 
     def _choice(self, named: str | None, attribute: str) -> Choice:
         """Return the routes in question.
@@ -152,11 +185,28 @@ def _new_id() -> str:
 class _Stream:
     """One stream: its machine, its handler, and who has ended it."""
 
-    def __init__(self, machine: Machine, handler: Handler, observer: Observer) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        handler: Handler,
+        observer: Observer,
+        admission: Admission,
+        *,
+        is_exchange: bool,
+    ) -> None:
         self.machine = machine
         self._handler = handler
         self._observer = observer
+        self._admission = admission
+        self._is_exchange = is_exchange
+        self._held_bytes = 0
         self._attributes: dict[str, str] = {}
+        self._tap: Tap | None = None
+        self._tape: Tape | None = None
+
+    def record(self, tap: Tap, tape: Tape | None) -> None:
+        """Keep what is said from now on, if there is a tape for it."""
+        self._tap, self._tape = tap, tape
 
     async def answer(self, request: pb.ProcessingRequest) -> list[pb.ProcessingResponse]:
         """Take one message of Envoy's and return the answers to it."""
@@ -167,36 +217,41 @@ class _Stream:
         self._attributes = read_attributes(request) if request.attributes else {}
         violations = self.machine.violations
         replies, ask = self.machine.receive(message)
+        if not self._hold():
+            replies, ask = [], self.machine.overloaded()
         if ask is not None:
-            replies = [*replies, *self.machine.resume(await self._decide(ask))]
+            verdict = await decide(self._handler, ask, self._attributes)
+            replies = [*replies, *self.machine.resume(verdict)]
+            self._hold()
         for _ in range(self.machine.violations - violations):
             self._observer.violation("protocol_violation")
         if request.observability_mode:
-            return []  # Envoy reads no answers
-        return [write_reply(reply) for reply in replies]
+            replies = []  # Envoy reads no answers
+        responses = [write_reply(reply) for reply in replies]
+        if self._tape is not None:
+            self._tape.add(request)
+            for response in responses:
+                self._tape.add(response)
+        return responses
 
     async def close(self) -> None:
         """End the exchange, whichever of its three ways the stream ended in."""
         cancelled = not (self.machine.is_closed or self.machine.is_complete)
+        self._admission.hold(self._held_bytes, 0)
+        if self._is_exchange:
+            self._admission.leave()
+        if self._tap is not None and self._tape is not None:
+            self._tap.end(self._tape)
         try:
             await self._handler.complete(cancelled=cancelled)
         except Exception:
             _LOGGER.exception("an exchange could not be completed")
 
-    async def _decide(self, ask: Ask) -> Proceed | Finish | Emit:
-        handler = self._handler
-        match ask:
-            case Headers(side="request", pairs=pairs, ends=ends):
-                return await handler.request_headers(pairs, ends=ends, attributes=self._attributes)
-            case Headers(pairs=pairs, ends=ends):
-                return await handler.response_headers(pairs, ends=ends, attributes=self._attributes)
-            case AskBody(side="request", body=body):
-                return await handler.request_body(body)
-            case AskBody(body=body):
-                return await handler.response_body(body)
-            case AskEvents(frames=frames, ended=ended):
-                return await handler.response_events(frames, ended=ended)
-            case AskFault(status=status, code=code, message=message, in_stream=True):
-                return handler.fault_in_stream(status=status, code=code, message=message)
-            case AskFault(status=status, code=code, message=message):
-                return handler.fault(status=status, code=code, message=message)
+    def _hold(self) -> bool:
+        held_bytes = self.machine.held_bytes
+        if held_bytes == self._held_bytes:
+            return True
+        has_room = self._admission.hold(self._held_bytes, held_bytes)
+        if has_room:
+            self._held_bytes = held_bytes
+        return has_room

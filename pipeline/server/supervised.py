@@ -1,0 +1,190 @@
+"""One worker as its supervisor sees it: its process, its state, and its restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import aiohttp
+
+from pipeline.errors import ConfigError, DragomanError
+from pipeline.observability.logs import get_logger
+from pipeline.server.control import Report, read_report
+from pipeline.server.restarts import RestartPolicy
+
+_SCRAPE_S = 1.0
+State = Literal["starting", "serving", "waiting", "draining", "stopped"]
+
+
+class WorkerFailed(DragomanError):
+    """Raised when a worker ended, or was not ready in time, as the host was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Which worker it is.
+
+    Args:
+        index: its number.
+        address: where it serves Envoy.
+        admin: its own metrics, a Unix socket that is the supervisor's business alone.
+        config: the config file.
+        unhealthy_s: how long it is out of rotation before it refuses streams.
+    """
+
+    index: int
+    address: str
+    admin: Path
+    config: Path
+    unhealthy_s: float
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts it; -P, or the folder we are in could shadow a module."""
+        return [
+            *(sys.executable, "-P", "-m", "pipeline.server.worker", str(self.config)),
+            *("--index", str(self.index), "--admin", f"unix:{self.admin}"),
+            *("--unhealthy-s", str(self.unhealthy_s)),
+        ]
+
+
+class Worker:
+    """Keeps one worker alive.
+
+    Args:
+        role: which it is.
+        policy: when it is started again.
+        ended: called with the number of a worker whose process ended.
+    """
+
+    def __init__(self, role: Role, policy: RestartPolicy, ended: Callable[[int], None]) -> None:
+        self.role = role
+        self.state: State = "starting"
+        self.restarts = 0
+        self._policy = policy
+        self._ended = ended
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, while there is one."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def keep(self, ready: asyncio.Future[None]) -> None:
+        """Start it, and again whenever it ends, until it is told to stop.
+
+        Args:
+            ready: done when it serves for the first time, or with why it never will.
+        """
+        while not self._is_stopping:
+            self.state = "starting"
+            self._policy.started()
+            try:
+                report = await self._start()
+            except OSError as error:
+                if not ready.done():
+                    raise
+                await self._pause(None, error.errno or 0)
+                continue
+            if report is not None and report.address and not self._is_stopping:
+                self.state = "serving"
+                if not ready.done():
+                    ready.set_result(None)
+            status = await self._wait()
+            if self._is_stopping:
+                break
+            if not ready.done():
+                ready.set_exception(self._failure(report, status))
+                break
+            await self._pause(report, status)
+        self.state = "stopped"
+
+    def terminate(self) -> None:
+        """Let it drain, and start it no more."""
+        self._is_stopping = True
+        self.state = "draining"
+        if self.pid is not None and self._process is not None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End it now, and start it no more."""
+        self._is_stopping = True
+        if self.pid is not None and self._process is not None:
+            self._process.kill()
+
+    async def metrics(self) -> tuple[int, str] | None:
+        """Return what it counts, with the process that counted; None if it gives no answer."""
+        pid = self.pid
+        text = await self._get("/metrics")
+        return (pid, text.decode()) if text is not None and pid and self.pid == pid else None
+
+    async def exchange(self, exchange_id: str, token: str) -> bytes | None:
+        """Return an exchange that it remembers, as JSON; None if it does not."""
+        path = f"/exchanges/{quote(exchange_id, safe='')}"
+        return await self._get(path, {"authorization": f"Bearer {token}"})
+
+    async def _get(self, path: str, headers: Mapping[str, str] | None = None) -> bytes | None:
+        if self.state not in {"serving", "draining"} or self.pid is None:
+            return None
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    connector=aiohttp.UnixConnector(str(self.role.admin)),
+                    timeout=aiohttp.ClientTimeout(total=_SCRAPE_S),
+                ) as session,
+                session.get(f"http://worker{path}", headers=headers) as answer,
+            ):
+                return await answer.read() if answer.ok else None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+
+    async def _start(self) -> Report | None:
+        self.role.admin.unlink(missing_ok=True)
+        ours, theirs = socket.socketpair()
+        # A session of its own: Ctrl-C reaches the supervisor alone, which says what to do.
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.role.command, stdin=theirs.fileno(), start_new_session=True
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, self._line = await asyncio.open_connection(sock=ours)
+        return await read_report(reader)
+
+    async def _wait(self) -> int:
+        assert self._process is not None  # noqa: S101 - started before
+        try:
+            return await self._process.wait()
+        finally:
+            self._line.close()
+            self._ended(self.role.index)
+
+    def _failure(self, report: Report | None, status: int) -> DragomanError:
+        if report is not None and report.problems:
+            return ConfigError(*report.problems)
+        return WorkerFailed(f"worker {self.role.index} ended with status {status} as it started")
+
+    async def _pause(self, report: Report | None, status: int) -> None:
+        self.state = "waiting"
+        self.restarts += 1
+        pause_s = self._policy.ended()
+        problems = [str(problem) for problem in report.problems] if report is not None else []
+        get_logger().error(
+            "worker ended",
+            worker=self.role.index,
+            status=status,
+            problems=problems,
+            restart_in_s=round(pause_s, 2),
+        )
+        await asyncio.sleep(pause_s)

@@ -1,0 +1,231 @@
+"""The supervisor: several host processes as one, started, kept, counted and drained together.
+
+INVARIANT: it imports no gRPC, so that a worker can be started at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from pipeline import __version__
+from pipeline.config.schema import Config
+from pipeline.config.source import Source
+from pipeline.config.workers import worker_addresses
+from pipeline.errors import ConfigError
+from pipeline.observability import catalogue
+from pipeline.observability.logs import configure_logs, get_logger
+from pipeline.server.admin import Admin
+from pipeline.server.aggregate import Aggregate
+from pipeline.server.exchanges import Exchanges
+from pipeline.server.restarts import RestartPolicy
+from pipeline.server.signals import serve_until_signal
+from pipeline.server.supervised import Role, Worker, WorkerFailed
+
+# Between telling health checks and refusing streams: longer than the interval at which our
+# Envoy configuration makes Envoy ask.
+_UNHEALTHY_S = 1.0
+_READY_WITHIN_S = 600.0
+# What a worker counted since it was last asked is lost when it is killed.
+_SCRAPE_EVERY_S = 5.0
+
+
+class Supervisor:
+    """Runs the workers of a config.
+
+    Args:
+        config: how many there are, and where.
+        source: its document, for messages.
+        path: its file, which each worker reads itself.
+        directory: for sockets that are nobody else's business.
+        unhealthy_s: how long workers are out of rotation before they refuse streams.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        source: Source,
+        path: Path,
+        directory: Path,
+        unhealthy_s: float = _UNHEALTHY_S,
+    ) -> None:
+        self.admin_address = ""
+        self._config = config
+        self._source = source
+        self._state = "starting"
+        self._aggregate = Aggregate()
+        self._scraping = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watch: asyncio.Task[None] | None = None
+        addresses = worker_addresses(config.server.address, config.server.workers)
+        self.workers = [
+            Worker(
+                Role(index, address, directory / f"{index}.sock", path, unhealthy_s),
+                RestartPolicy(time.monotonic, random.random),
+                self._worker_ended,
+            )
+            for index, address in enumerate(addresses)
+        ]
+        self._admin = Admin(
+            config.server.admin,
+            self._aggregate.exposition,
+            self.readiness,
+            refresh=self._scrape,
+            exchanges=self._exchanges(),
+        )
+
+    async def start(self, ready_within_s: float = _READY_WITHIN_S) -> None:
+        """Start every worker, and return when all of them serve.
+
+        Raises:
+            ConfigError: the config cannot be used, as a worker found.
+            WorkerFailed: a worker ended, or was not ready in time.
+        """
+        try:
+            self.admin_address = await self._admin.start()
+        except OSError as error:
+            message = f"cannot listen there: {error.strerror or error}"
+            raise ConfigError(self._source.problem(("server", "admin"), message)) from error
+        loop = asyncio.get_running_loop()
+        ready: list[asyncio.Future[None]] = [loop.create_future() for _ in self.workers]
+        self._tasks = [
+            asyncio.create_task(worker.keep(serves))
+            for worker, serves in zip(self.workers, ready, strict=True)
+        ]
+        for task, serves in zip(self._tasks, ready, strict=True):
+            task.add_done_callback(partial(_pass_on, serves))
+        try:
+            async with asyncio.timeout(ready_within_s):
+                await asyncio.gather(*ready)
+        except BaseException as error:
+            await self._end(Worker.kill)
+            if isinstance(error, TimeoutError):
+                raise WorkerFailed(f"not ready within {ready_within_s:g} s") from None
+            raise
+        self._watch = asyncio.create_task(self._scrape_forever())
+        self._state = "serving"
+        get_logger().info(
+            "serving",
+            workers=[worker.role.address for worker in self.workers],
+            admin=self.admin_address,
+        )
+
+    async def stop(self) -> None:
+        """Let every worker drain, and return when all have ended."""
+        self._state = "draining"
+        await self._end(Worker.terminate)
+
+    def abort(self) -> None:
+        """Kill every worker and end this process; what is in flight is lost."""
+        for worker in self.workers:
+            worker.kill()
+        os._exit(1)
+
+    def readiness(self) -> tuple[bool, dict[str, object]]:
+        """Say whether every worker serves, and what each of them does."""
+        is_ready = self._state == "serving" and all(w.state == "serving" for w in self.workers)
+        return is_ready, {
+            "state": self._state,
+            "version": __version__,
+            "workers": [
+                {
+                    "worker": worker.role.index,
+                    "pid": worker.pid,
+                    "address": worker.role.address,
+                    "state": worker.state,
+                    "restarts": worker.restarts,
+                }
+                for worker in self.workers
+            ],
+            "routes": [route.name for route in self._config.routes],
+            "plugins": list(self._config.plugins),
+        }
+
+    def _exchanges(self) -> Exchanges | None:
+        secret = self._config.server.admin_token
+        if secret is None or not self._config.telemetry.keep:
+            return None
+        token = secret.get_secret_value()
+
+        async def find(exchange_id: str) -> bytes | None:
+            # Only one of them has served it.
+            asked = (worker.exchange(exchange_id, token) for worker in self.workers)
+            found = await asyncio.gather(*asked)
+            return next((one for one in found if one is not None), None)
+
+        return Exchanges(token, find)
+
+    async def _end(self, how: Callable[[Worker], None]) -> None:
+        for worker, task in zip(self.workers, self._tasks, strict=True):
+            if worker.pid is None:
+                task.cancel()  # it waits for its start
+            how(worker)
+        await asyncio.wait(self._tasks)
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._admin.stop()
+
+    async def _scrape_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SCRAPE_EVERY_S)
+            await self._scrape()
+
+    async def _scrape(self) -> None:
+        # One at a time: an older answer must not replace a newer one.
+        async with self._scraping:
+            found = await asyncio.gather(*(worker.metrics() for worker in self.workers))
+            for worker, metrics in zip(self.workers, found, strict=True):
+                # The others' answers took a while: it may have ended, and its counts been kept.
+                if metrics is not None and worker.pid == metrics[0]:
+                    self._aggregate.take(worker.role.index, *metrics)
+
+    def _worker_ended(self, index: int) -> None:
+        self._aggregate.lose(index)
+        if self._state == "serving":
+            self._aggregate.count(catalogue.WORKER_RESTARTS, worker=str(index))
+
+
+def _pass_on(ready: asyncio.Future[None], keeping: asyncio.Task[None]) -> None:
+    if not ready.done() and not keeping.cancelled() and (error := keeping.exception()) is not None:
+        ready.set_exception(error)
+
+
+@asynccontextmanager
+async def supervised(
+    config: Config, source: Source, path: Path, *, unhealthy_s: float = 0.0
+) -> AsyncIterator[Supervisor]:
+    """Run the workers of a config for the time of the block, then drain them.
+
+    Args:
+        config: see `Supervisor`.
+        source: see `Supervisor`.
+        path: see `Supervisor`.
+        unhealthy_s: how long Envoy has to notice; by default it is gone when the block ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="dragoman-") as directory:
+        supervisor = Supervisor(config, source, path, Path(directory), unhealthy_s)
+        await supervisor.start()
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop()
+
+
+async def serve_workers(config: Config, source: Source, path: Path) -> None:
+    """Serve with several workers until SIGTERM or SIGINT; a second signal kills them.
+
+    Raises:
+        ConfigError: the config cannot be used.
+        WorkerFailed: a worker was not ready.
+    """
+    configure_logs(config.telemetry.log_level, config.telemetry.log_format)
+    with tempfile.TemporaryDirectory(prefix="dragoman-") as directory:
+        supervisor = Supervisor(config, source, path, Path(directory))
+        await serve_until_signal(supervisor, lambda: None)
