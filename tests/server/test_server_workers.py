@@ -167,7 +167,8 @@ async def serving(directory, **server):
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        # To the end of its log, which its workers write to as well: the pipe is closed then.
+        await asyncio.wait_for(process.communicate(), 30)
 
 
 async def admin_of(process):
