@@ -11,7 +11,7 @@ from pipeline.api.text import Place, Role, Segment, Tool, ToolCall, Usage
 from pipeline.dialects import anthropic_messages_stream as stream
 from pipeline.dialects import strict_json
 from pipeline.dialects.anthropic_messages_blocks import find_in_content, with_texts
-from pipeline.dialects.reading import LENIENT, STRICT, Reader, event_data, type_of
+from pipeline.dialects.reading import LENIENT, STRICT, Reader, event_data, event_type, type_of
 from pipeline.dialects.segment_edits import (
     Found,
     answer_texts,
@@ -160,7 +160,7 @@ class AnthropicMessages:
     def decode_event(self, raw: bytes, name: str, data: str | None) -> Event:
         """Read one SSE frame; what is no JSON object has no data."""
         document = event_data(data)
-        closes = stream.is_closing(stream.event_type(name, document))
+        closes = stream.is_closing(event_type(name, document))
         return Event(self, raw, name=name, data=document, closes=closes)
 
     def encode_event(self, name: str, data: Json) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.api.text import Kind, Segment
 from pipeline.dialects import strict_json
 from pipeline.dialects.anthropic_messages_blocks import find_in_block
-from pipeline.dialects.reading import LENIENT, type_of
+from pipeline.dialects.reading import LENIENT, event_type, type_of
 from pipeline.dialects.segment_edits import Found
 from pipeline.errors import InvalidCall
 
@@ -22,11 +22,6 @@ _DELTAS: dict[str, tuple[str, Kind]] = {
 }
 _ENDING = ("stop_reason", "stop_sequence", "stop_details", "container")
 """Fields of an answer that are known at its end."""
-
-
-def event_type(name: str, data: Json | None) -> str:
-    """Return an event's type; the JSON says it, the SSE name repeats it."""
-    return type_of(data) or name
 
 
 def is_closing(kind: str) -> bool:

@@ -12,7 +12,15 @@ from pipeline.dialects import openai_responses_stream as stream
 from pipeline.dialects.openai_base import OpenAIFormat, check_common
 from pipeline.dialects.openai_responses_items import find_in_items, find_in_part, with_texts
 from pipeline.dialects.openai_responses_repeats import ResponsesRepeats
-from pipeline.dialects.reading import LENIENT, STRICT, Reader, event_data, missing_field, type_of
+from pipeline.dialects.reading import (
+    LENIENT,
+    STRICT,
+    Reader,
+    event_data,
+    event_type,
+    missing_field,
+    type_of,
+)
 from pipeline.dialects.segment_edits import (
     Found,
     answer_texts,
@@ -146,7 +154,7 @@ class OpenAIResponses(OpenAIFormat):
     def decode_event(self, raw: bytes, name: str, data: str | None) -> Event:
         """Read one SSE frame; what is no JSON object has no data."""
         document = event_data(data)
-        closes = stream.is_closing(stream.event_type(name, document))
+        closes = stream.is_closing(event_type(name, document))
         return Event(self, raw, name=name, data=document, closes=closes)
 
     def event_segments(self, name: str, data: Json | None) -> tuple[Segment, ...]:

@@ -9,8 +9,8 @@ from pipeline.api.answer import Event
 from pipeline.api.text import Place
 from pipeline.dialects.document import value_at
 from pipeline.dialects.openai_responses_items import find_in_items, with_texts
-from pipeline.dialects.openai_responses_stream import event_type, slot
-from pipeline.dialects.reading import LENIENT
+from pipeline.dialects.openai_responses_stream import slot
+from pipeline.dialects.reading import LENIENT, event_type
 
 Json = dict[str, Any]
 Slot = tuple[int, Place]  # output index, and the place in the item

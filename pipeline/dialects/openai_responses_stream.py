@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.api.text import Kind, Place, Segment
 from pipeline.dialects.document import value_at
-from pipeline.dialects.reading import LENIENT, type_of
+from pipeline.dialects.reading import LENIENT, event_type, type_of
 from pipeline.dialects.segment_edits import Found
 
 Json = dict[str, Any]
@@ -54,11 +54,6 @@ _ARGUMENTS = {
     "mcp_call": ("response.mcp_call_arguments", "arguments"),
 }
 """By type of an item that calls a tool: the same for what it calls with."""
-
-
-def event_type(name: str, data: Json | None) -> str:
-    """Return an event's type; the JSON says it, the SSE name repeats it."""
-    return type_of(data) or name
 
 
 def is_closing(kind: str) -> bool:

@@ -66,6 +66,11 @@ def type_of(value: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
+def event_type(name: str, data: dict[str, Any] | None) -> str:
+    """Return an event's type; the JSON says it, the SSE name repeats it."""
+    return type_of(data) or name
+
+
 def event_data(data: str | None) -> dict[str, Any] | None:
     """Parse the data of a streamed event; None when it is no JSON object."""
     if not data:

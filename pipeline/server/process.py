@@ -6,19 +6,16 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from pipeline import __version__
-from pipeline.config.load import load_config
 from pipeline.errors import ConfigError
-from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
 from pipeline.observability.logs import configure_logs, get_logger
 from pipeline.observability.metrics import Metrics, exposition
@@ -168,16 +165,6 @@ def _exchanges(token: SecretStr | None, ring: Ring | None) -> Exchanges | None:
         return ring.get(exchange_id)
 
     return Exchanges(token.get_secret_value(), find)
-
-
-def compile_file(path: Path, environment: Mapping[str, str]) -> Runtime:
-    """Load and compile a config file.
-
-    Raises:
-        ConfigError: with every problem found.
-    """
-    config, source = load_config(path, environment)
-    return compile_config(config, source)
 
 
 @asynccontextmanager

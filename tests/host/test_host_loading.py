@@ -143,13 +143,14 @@ def test_a_plugin_is_found_in_plugins_dir_beside_helpers_and_imported_plugins(lo
 
 
 def test_plugins_dir_is_relative_to_the_config_file(tmp_path, local):
-    from pipeline.server.process import compile_file
+    from pipeline.config.load import load_config
+    from pipeline.host.compile import compile_config
 
     local("guard", "from pipeline.api import Plugin\nclass Guard(Plugin): ...")
     file = tmp_path / "d.yaml"
     file.write_text(config("guard", "local"))
 
-    assert "p" in compile_file(file, {}).instances
+    assert "p" in compile_config(*load_config(file, {})).instances
 
 
 @pytest.mark.parametrize(
