@@ -21,6 +21,8 @@ _HOSTILE = st.lists(
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _KINDS = ("text", "reasoning", "tool_argument", "tool_result", "image")
+# `{{` opens a placeholder, so that the config would refuse it.
+_CONTENT = st.text(max_size=5).map(lambda text: text.replace("{{", "(("))
 _SEGMENTS = st.lists(
     st.builds(Segment, st.sampled_from(_ROLES), st.text(max_size=5), st.sampled_from(_KINDS)),
     max_size=8,
@@ -62,7 +64,7 @@ def _config(**options):
     return PromptDecoratorConfig.model_validate(options)
 
 
-@given(_SEGMENTS, st.sampled_from(_ROLES[:4]), st.text(max_size=5), st.booleans())
+@given(_SEGMENTS, st.sampled_from(_ROLES[:4]), _CONTENT, st.booleans())
 def test_replacing_what_a_role_says_twice_is_replacing_it_once(segments, role, text, insert):
     config = _config(replace=[{"role": role, "content": text, "insert": insert}])
 
@@ -71,7 +73,7 @@ def test_replacing_what_a_role_says_twice_is_replacing_it_once(segments, role, t
     assert decorated(once, config, lambda content: content) == once
 
 
-@given(_SEGMENTS, st.sampled_from(_ROLES[:4]), st.text(max_size=5), st.text(min_size=1, max_size=2))
+@given(_SEGMENTS, st.sampled_from(_ROLES[:4]), _CONTENT, st.text(min_size=1, max_size=2))
 def test_only_prose_is_ever_touched(segments, role, text, find):
     config = _config(
         replace=[
