@@ -1,0 +1,1 @@
+"""What Dragoman knows of models: a catalog of their abilities."""

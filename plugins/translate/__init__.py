@@ -1,0 +1,1 @@
+"""Translation: any client API to any provider, signed, and its answer back."""

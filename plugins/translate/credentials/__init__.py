@@ -1,0 +1,1 @@
+"""Credentials: what providers ask for before they answer."""
