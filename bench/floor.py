@@ -18,6 +18,7 @@ import uvloop
 
 from pipeline.wire import ext_proc_pb2 as wire
 
+_MAX_MESSAGE_BYTES = 64 * 2**20
 Stream = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 
 
@@ -67,7 +68,8 @@ async def serve(socket: str, busy_us: float) -> None:
                 pass
             await context.write(made)
 
-    server = grpc.aio.server()
+    # gRPC's own limit is 4 MiB.
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)])
     method = grpc.stream_stream_rpc_method_handler(
         process,
         request_deserializer=wire.ProcessingRequest.FromString,

@@ -1,4 +1,8 @@
-"""A closed-loop HTTP/1.1 load: N keep-alive connections, each asking again once it is answered.
+"""The load, closed or open loop, over HTTP/1.1.
+
+Closed: N keep-alive connections, each asking again once it is answered. Open: requests are due at
+times that were drawn before, whatever became of those before them, and latency counts from then:
+a server that stalls is not asked less (no coordinated omission).
 
 Run as a process of its own, so that it disturbs nothing: `python -m bench.load` reads one job a
 line, as JSON, and prints one result a line.
@@ -8,39 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
-from dataclasses import asdict, dataclass, field
-from typing import cast
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import orjson
 import uvloop
 
+from bench.client import Client, Done, Job, Tally
 from bench.measure import percentile
+from bench.schedule import arrivals
+
+__all__ = ["Job", "Result", "run"]
 
 # How long the last answers may take after the time is over.
 GRACE_S = 30.0
-_END = b"\r\n0\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to ask, how often at once, for how long.
-
-    Args:
-        port: where, on this machine.
-        connections: how many ask at once.
-        seconds: when no new request is made any more.
-        events: how many SSE events to ask for; 0 asks for a JSON document.
-        pace_ms: the time between events.
-        body_bytes: the size of the request's JSON body.
-    """
-
-    port: int
-    connections: int
-    seconds: float
-    events: int = 0
-    pace_ms: int = 0
-    body_bytes: int = 2048
 
 
 @dataclass(slots=True)
@@ -52,8 +40,9 @@ class Result:
         errors: other answers, and connections that broke.
         events: SSE events received, `[DONE]` included.
         seconds: how long it took.
-        latency_ms: p50, p90 and p99 from the request to the last byte.
-        first_ms: p50, p90 and p99 from the request to the first byte of the body.
+        latency_ms: p50, p90 and p99 from when the request was due to the last byte.
+        first_ms: p50, p90 and p99 from when the request was due to the first byte of the body.
+        late_ms: p50, p90 and p99 from when the request was due until it was sent.
     """
 
     requests: int
@@ -62,143 +51,119 @@ class Result:
     seconds: float
     latency_ms: dict[str, float]
     first_ms: dict[str, float]
-
-
-@dataclass(slots=True)
-class _Tally:
-    errors: int = 0
-    events: int = 0
-    latency_s: list[float] = field(default_factory=list)
-    first_s: list[float] = field(default_factory=list)
-
-
-def request(job: Job) -> bytes:
-    """Return the bytes of the request: a chat completion of the job's size."""
-    document = {
-        "model": "bench-1",
-        "stream": job.events > 0,
-        "messages": [
-            {"role": "system", "content": "You answer in one word."},
-            {"role": "user", "content": ""},
-        ],
-    }
-    document["messages"][1]["content"] = "x" * (job.body_bytes - len(orjson.dumps(document)))  # type: ignore[index]
-    body = orjson.dumps(document)
-    paced = f"x-bench-events: {job.events}\r\nx-bench-pace-ms: {job.pace_ms}\r\n"
-    head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench.example\r\n"
-        "content-type: application/json\r\naccept: */*\r\nuser-agent: bench\r\n"
-        f"{paced if job.events else ''}content-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-class Client(asyncio.Protocol):
-    """One connection of the load."""
-
-    def __init__(self, job: Job, deadline_s: float, tally: _Tally) -> None:
-        self.done = asyncio.get_running_loop().create_future()
-        self._request = request(job)
-        self._expected = job.events + 1 if job.events else 0
-        self._deadline_s = deadline_s
-        self._tally = tally
-        self._transport: asyncio.Transport | None = None
-        self._ask()
-
-    def _ask(self) -> None:
-        self._head: bytes | None = b""
-        self._left: int | None = None
-        self._tail = b""
-        self._events = 0
-        self._first = True
-        self._asked_s = time.perf_counter()
-        if self._transport is not None:
-            self._transport.write(self._request)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._ask()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if not self.done.done():
-            self._tally.errors += 1
-            self.done.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        if self._head is not None:
-            self._head += data
-            head, end, data = self._head.partition(b"\r\n\r\n")
-            if not end:
-                return
-            self._head = None
-            if not head.startswith(b"HTTP/1.1 200 "):
-                self._finish(failed=True)
-                return
-            self._left = _content_length(head)
-        if self._body_is_complete(data):
-            self._finish(failed=self._events != self._expected)
-
-    def _body_is_complete(self, data: bytes) -> bool:
-        if data and self._first:
-            self._first = False
-            self._tally.first_s.append(time.perf_counter() - self._asked_s)
-        if self._left is not None:
-            self._left -= len(data)
-            return self._left == 0
-        # The last byte of what came before is all that a frame's end can be split over.
-        self._events += (self._tail[-1:] + data).count(b"\n\n")
-        self._tail = (self._tail + data)[-len(_END) :]
-        return self._tail == _END
-
-    def _finish(self, *, failed: bool) -> None:
-        assert self._transport is not None
-        now_s = time.perf_counter()
-        if failed:
-            self._tally.errors += 1
-        else:
-            self._tally.events += self._events
-            self._tally.latency_s.append(now_s - self._asked_s)
-        if failed or now_s >= self._deadline_s:
-            self.done.set_result(None)
-            self._transport.close()
-        else:
-            self._ask()
-
-
-def _content_length(head: bytes) -> int | None:
-    for entry in head.split(b"\r\n"):
-        name, _, value = entry.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return None
-
-
-def _summary_ms(seconds: list[float]) -> dict[str, float]:
-    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    return {name: percentile(seconds, share) * 1000 for name, share in shares.items()}
+    late_ms: dict[str, float]
 
 
 async def run(job: Job) -> Result:
     """Do a job."""
-    loop = asyncio.get_running_loop()
-    tally = _Tally()
+    tally = Tally()
     start_s = time.perf_counter()
-    clients = []
-    for _ in range(job.connections):
-        _, client = await loop.create_connection(
-            lambda: Client(job, start_s + job.seconds, tally), "127.0.0.1", job.port
-        )
-        clients.append(client)
     async with asyncio.timeout(job.seconds + GRACE_S):
-        await asyncio.gather(*(client.done for client in clients))
+        if job.rate_per_s:
+            due_s = arrivals(job.rate_per_s, job.seconds)
+            await _OpenLoop(job, tally).run(due_s)
+            # The schedule's own length: its last request may come before the end of it.
+            seconds = max(job.seconds, time.perf_counter() - start_s)
+        else:
+            await _closed_loop(job, tally)
+            seconds = time.perf_counter() - start_s
     return Result(
         requests=len(tally.latency_s),
         errors=tally.errors,
         events=tally.events,
-        seconds=time.perf_counter() - start_s,
-        latency_ms=_summary_ms(tally.latency_s) if tally.latency_s else {},
-        first_ms=_summary_ms(tally.first_s) if tally.first_s else {},
+        seconds=seconds,
+        latency_ms=_summary_ms(tally.latency_s),
+        first_ms=_summary_ms(tally.first_s),
+        late_ms=_summary_ms(tally.late_s),
     )
+
+
+async def _closed_loop(job: Job, tally: Tally) -> None:
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    deadline_s = time.perf_counter() + job.seconds
+    asking = job.connections
+
+    def done(client: Client, is_usable: bool) -> None:
+        nonlocal asking
+        if is_usable and time.perf_counter() < deadline_s:
+            client.ask()
+            return
+        client.close()
+        asking -= 1
+        if asking == 0:
+            over.set_result(None)
+
+    for client in [await _connect(job, tally, done) for _ in range(job.connections)]:
+        client.ask()
+    await over
+
+
+class _OpenLoop:
+    """Requests at their times, on whichever connection is free; those that find none wait."""
+
+    def __init__(self, job: Job, tally: Tally) -> None:
+        self._job = job
+        self._tally = tally
+        self._idle: list[Client] = []
+        self._waiting: deque[float] = deque()
+        self._left = 0
+        self._is_over = threading.Event()
+        self._over = asyncio.get_running_loop().create_future()
+
+    async def run(self, due_s: Sequence[float]) -> None:
+        """Make a request at each of these times from now, and wait for the last answer."""
+        clients = [
+            await _connect(self._job, self._tally, self._done) for _ in range(self._job.connections)
+        ]
+        self._idle += clients
+        self._left = len(due_s)
+        # An event loop's timers are due to the millisecond only; a waiting thread is far better.
+        loop = asyncio.get_running_loop()
+        ticker = threading.Thread(target=self._tick, args=(loop, due_s), daemon=True)
+        ticker.start()
+        await self._over
+        self._is_over.set()
+        ticker.join()
+        for client in clients:
+            client.close()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop, due_s: Sequence[float]) -> None:
+        start_s = time.perf_counter()
+        for offset_s in due_s:
+            if self._is_over.wait(max(0.0, start_s + offset_s - time.perf_counter())):
+                return
+            loop.call_soon_threadsafe(self._due, start_s + offset_s)
+
+    def _due(self, due_s: float) -> None:
+        if self._idle:
+            self._idle.pop().ask(due_s)
+        else:
+            self._waiting.append(due_s)
+
+    def _done(self, client: Client, is_usable: bool) -> None:
+        self._left -= 1
+        # One failure makes the figures void: whoever asked for them is told so at once.
+        if not is_usable or self._left == 0:
+            if not self._over.done():
+                self._over.set_result(None)
+        elif self._waiting:
+            client.ask(self._waiting.popleft())
+        else:
+            self._idle.append(client)
+
+
+async def _connect(job: Job, tally: Tally, done: Done) -> Client:
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(
+        lambda: Client(job, tally, done), "127.0.0.1", job.port
+    )
+    return client
+
+
+def _summary_ms(seconds: list[float]) -> dict[str, float]:
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99} if seconds else {}
+    return {name: percentile(seconds, share) * 1000 for name, share in shares.items()}
 
 
 def main() -> None:

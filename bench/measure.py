@@ -1,10 +1,11 @@
-"""Statistics of a benchmark: percentiles, and means, ratios, differences over rounds."""
+"""Statistics of a benchmark: percentiles, means, ratios, differences over rounds, and slopes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 
 # Student's t, two-sided 95 %, for 1, 2, … degrees of freedom; beyond the table the last one stands,
@@ -48,8 +49,7 @@ def mean(rounds: Sequence[float]) -> Estimate:
     middle = fmean(rounds)
     if len(rounds) == 1:
         return Estimate(middle, middle, middle)
-    t = _T95[min(len(rounds) - 1, len(_T95)) - 1]
-    half = t * stdev(rounds) / math.sqrt(len(rounds))
+    half = _t95(len(rounds) - 1) * stdev(rounds) / math.sqrt(len(rounds))
     return Estimate(middle, middle - half, middle + half)
 
 
@@ -66,3 +66,35 @@ def ratio(rounds: Sequence[float], base: Sequence[float]) -> Estimate:
 def difference(rounds: Sequence[float], base: Sequence[float]) -> Estimate:
     """Return the mean of each round's difference to the same round of the base."""
     return mean([a - b for a, b in zip(rounds, base, strict=True)])
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> Estimate:
+    """Return the least-squares slope of `ys` over `xs`, with Student's interval.
+
+    Neighbouring samples of a process' memory are alike and so say less than as many independent
+    ones: the interval counts n (1 - r) / (1 + r) of them, r being the residuals' correlation with
+    their neighbours (Santer et al., J. Geophys. Res. 105, 2000, 7337).
+
+    Raises:
+        ValueError: fewer than three samples, or all at one place.
+    """
+    count = len(xs)
+    middle_x, middle_y = fmean(xs), fmean(ys)
+    spread = sum((x - middle_x) ** 2 for x in xs)
+    if count < 3 or spread == 0:
+        raise ValueError("a slope needs three samples at different places")
+    rise = sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True))
+    value = rise / spread
+    residuals = [y - middle_y - value * (x - middle_x) for x, y in zip(xs, ys, strict=True)]
+    squares = sum(r * r for r in residuals)
+    if squares == 0:
+        return Estimate(value, value, value)
+    alike = sum(a * b for a, b in pairwise(residuals)) / squares
+    alike = min(max(alike, 0.0), 0.99)
+    freedom = max(1.0, count * (1 - alike) / (1 + alike) - 2)
+    half = _t95(int(freedom)) * math.sqrt(squares / freedom / spread)
+    return Estimate(value, value - half, value + half)
+
+
+def _t95(freedom: int) -> float:
+    return _T95[min(freedom, len(_T95)) - 1]

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+from pydantic import Field
+
 from pipeline.api import Decision, Event, Exchange, Plugin, PluginConfig, Rewrite
 
 
@@ -14,6 +21,31 @@ class Look(Plugin[PluginConfig]):
         return None
 
 
+class CensusConfig(PluginConfig):
+    """Where the census goes."""
+
+    file: Path = Field(description="Written on SIGUSR1.")
+
+
+class Census(Plugin[CensusConfig]):
+    """Reads the model as `Look` does, and counts asyncio's tasks when SIGUSR1 asks for it."""
+
+    Config = CensusConfig
+
+    def startup(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._count)
+
+    def on_request(self, exchange: Exchange) -> Decision | None:
+        if exchange.call is not None and not exchange.call.model:
+            raise ValueError("the load asks for a model")
+        return None
+
+    def _count(self) -> None:
+        made = self.config.file.with_suffix(".new")
+        made.write_text(json.dumps({"tasks": len(asyncio.all_tasks())}))
+        made.replace(self.config.file)
+
+
 class Mark(Plugin[PluginConfig]):
     """Adds a field to the call, so that its body is written anew as the floor writes it."""
 
@@ -21,6 +53,16 @@ class Mark(Plugin[PluginConfig]):
         if exchange.call is None:
             return None
         return Rewrite(call=exchange.call.replace(set_params={"user": "bench"}), reason="mark")
+
+
+class Read(Plugin[PluginConfig]):
+    """Reads the text of a complete answer."""
+
+    def on_response(self, exchange: Exchange) -> Decision | None:
+        answer = exchange.response.answer if exchange.response is not None else None
+        if answer is None or not answer.text:
+            raise ValueError("the answer of the benchmark has a text")
+        return None
 
 
 class Watch(Plugin[PluginConfig]):

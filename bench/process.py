@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -63,9 +65,46 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            found += tree(int(child))
+    return found
+
+
 def rss_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
+    return _status(pid, "VmRSS") * 1024
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return _status(pid, "Threads")
+
+
+def open_files(pid: int) -> int:
+    """Return how many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def machine_busy_s() -> float:
+    """Return the CPU seconds that all of the machine has used since it started."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _idle, _waiting, *interrupts = map(int, fields[:7])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _status(pid: int, field: str) -> int:
     for entry in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if entry.startswith("VmRSS:"):
-            return int(entry.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} has no resident memory")
+        if entry.startswith(f"{field}:"):
+            return int(entry.split()[1])
+    raise RuntimeError(f"process {pid} has no {field}")

@@ -22,8 +22,9 @@ class Row:
         name: dotted, stable.
         value: the figure.
         unit: of the value and the target.
-        target: the most it may be; None when nothing was promised.
+        target: the most it may be, or the least; None when nothing was promised.
         estimate: the figure's interval, where it comes from rounds.
+        at_least: whether the target is the least it may be.
     """
 
     name: str
@@ -31,11 +32,21 @@ class Row:
     unit: str
     target: float | None = None
     estimate: Estimate | None = None
+    at_least: bool = False
 
     @property
     def holds(self) -> bool | None:
         """Whether the value meets the target; None without one."""
-        return None if self.target is None else self.value <= self.target
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+    @property
+    def goal(self) -> str:
+        """The target in words; empty without one."""
+        if self.target is None:
+            return ""
+        return f"{'≥' if self.at_least else '≤'} {number(self.target)}"
 
     @property
     def certain(self) -> bool:
@@ -68,7 +79,7 @@ def print_scenario(
         table.add_column(f"{heading}, {unit}", justify="right")
     for variant in variants:
         names = [f"{scenario.key}.{variant.key}.{metric}" for metric in scenario.metrics]
-        table.add_row(variant.title, *(_figure(found.get(name)) for name in names))
+        table.add_row(variant.title, *(figure(found.get(name)) for name in names))
     console.print(table)
 
 
@@ -83,9 +94,9 @@ def print_targets(console: Console, rows: Sequence[Row]) -> None:
         ends = (row.estimate.low, row.estimate.high) if row.estimate is not None else ("", "")
         table.add_row(
             row.name,
-            _number(row.value),
-            *(_number(end) for end in ends),
-            "" if row.target is None else f"≤ {_number(row.target)}",
+            number(row.value),
+            *(number(end) for end in ends),
+            row.goal,
             row.unit,
             _verdict(row),
         )
@@ -95,9 +106,48 @@ def print_targets(console: Console, rows: Sequence[Row]) -> None:
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    keys = ("name", "value", "unit", "target", "holds")
-    document = [{key: getattr(row, key) for key in keys} for row in rows]
+    document = [
+        {
+            "name": row.name,
+            "value": row.value,
+            "unit": row.unit,
+            "target": row.target,
+            "at_least": row.at_least,
+            "holds": row.holds,
+            "low": None if row.estimate is None else row.estimate.low,
+            "high": None if row.estimate is None else row.estimate.high,
+        }
+        for row in rows
+    ]
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `write_rows` wrote."""
+    rows = []
+    for entry in json.loads(path.read_text()):
+        value, low, high = entry["value"], entry["low"], entry["high"]
+        estimate = None if low is None else Estimate(value, low, high)
+        rows.append(
+            Row(entry["name"], value, entry["unit"], entry["target"], estimate, entry["at_least"])
+        )
+    return rows
+
+
+def number(value: float | str) -> str:
+    """Return a figure with as many digits as it deserves; a text as it is."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def figure(row: Row | None) -> str:
+    """Return a figure with half its interval; empty if there is none."""
+    if row is None:
+        return ""
+    if row.estimate is None:
+        return number(row.value)
+    return f"{number(row.value)} ± {number((row.estimate.high - row.estimate.low) / 2)}"
 
 
 def _verdict(row: Row) -> str:
@@ -105,17 +155,3 @@ def _verdict(row: Row) -> str:
         return ""
     verdict = "[green]yes[/]" if row.holds else "[red]no[/]"
     return verdict if row.certain else f"{verdict} (within noise)"
-
-
-def _figure(row: Row | None) -> str:
-    if row is None:
-        return ""
-    if row.estimate is None:
-        return _number(row.value)
-    return f"{_number(row.value)} ± {_number((row.estimate.high - row.estimate.low) / 2)}"
-
-
-def _number(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 from typing import cast
 
 import uvloop
@@ -14,22 +15,27 @@ import uvloop
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _EVENTS = re.compile(rb"\r\nx-bench-events: (\d+)\r\n", re.IGNORECASE)
 _PACE = re.compile(rb"\r\nx-bench-pace-ms: (\d+)\r\n", re.IGNORECASE)
+_ANSWER_BYTES = re.compile(rb"\r\nx-bench-answer-bytes: (\d+)\r\n", re.IGNORECASE)
 _ID = b'"id":"chatcmpl-bench","created":1700000000,"model":"bench-1"'
 _ANSWER = (
-    b'{"object":"chat.completion",' + _ID + b',"choices":[{"index":0,"message":{"role":"assistant",'
-    b'"content":"Forty-two."},"finish_reason":"stop"}],'
+    b'{"object":"chat.completion","id":"chatcmpl-bench","created":1700000000,"model":"bench-1",'
+    b'"choices":[{"index":0,"message":{"role":"assistant","content":"Forty-two.%s"},'
+    b'"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":400,"completion_tokens":4,"total_tokens":404}}'
 )
-_JSON = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n" % len(_ANSWER)
-) + _ANSWER
 _STREAM = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 # How far each stream's clock is set off from the one before, as a share of the pace: the golden
 # ratio spreads any number of them evenly, so that events do not come in bursts.
 _SPREAD = 0.618034
+
+
+@lru_cache
+def _json(least_bytes: int) -> bytes:
+    body = _ANSWER % (b"x" * (least_bytes - len(_ANSWER)))
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
 
 
 def _event(data: bytes) -> bytes:
@@ -50,7 +56,8 @@ class Upstream(asyncio.Protocol):
     streams = 0
 
     def __init__(self) -> None:
-        self._received = b""
+        self._received = bytearray()
+        self._needed = 0
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,16 +71,20 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        if len(self._received) < self._needed:
+            return
         end = self._received.find(b"\r\n\r\n") + 4
         if end < len(b"\r\n\r\n"):
             return
-        head = self._received[: end - 2]
+        head = bytes(self._received[: end - 2])
         length = _LENGTH.search(head)
         if length is None:
             raise ValueError("the load has bodies with a content-length")
-        if len(self._received) < end + int(length[1]):
+        self._needed = end + int(length[1])
+        if len(self._received) < self._needed:
             return
-        self._received = self._received[end + int(length[1]) :]
+        del self._received[: self._needed]
+        self._needed = 0
         self._answer(head)
 
     def _answer(self, head: bytes) -> None:
@@ -81,7 +92,8 @@ class Upstream(asyncio.Protocol):
         events = _EVENTS.search(head)
         pace = _PACE.search(head)
         if events is None or pace is None:
-            self._transport.write(_JSON)
+            least = _ANSWER_BYTES.search(head)
+            self._transport.write(_json(int(least[1]) if least is not None else 0))
             return
         pace_s = int(pace[1]) / 1000
         Upstream.streams += 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure import difference, mean, percentile, ratio
+from bench.measure import difference, mean, percentile, ratio, slope
 
 POSITIVE = st.floats(min_value=0.01, max_value=1000)
 ROUNDS = st.lists(POSITIVE, min_size=1, max_size=30)
@@ -78,3 +78,37 @@ def test_differences_are_paired_by_round():
 def test_rounds_that_do_not_pair_are_an_error():
     with pytest.raises(ValueError, match="shorter"):
         ratio([1, 2], [1])
+
+
+@given(st.floats(-100, 100), st.floats(-1000, 1000))
+def test_the_slope_of_a_straight_line_is_its_own(rise, start):
+    xs = [float(x) for x in range(10)]
+
+    estimate = slope(xs, [start + rise * x for x in xs])
+
+    assert estimate.value == pytest.approx(rise, abs=1e-6)
+    assert estimate.high - estimate.low == pytest.approx(0, abs=1e-4)
+
+
+def test_the_interval_of_a_slope_is_students_where_neighbours_are_not_alike():
+    # value 0.8, residuals -0.2, 1, -0.8, -0.6, 0.6 of which neighbours differ: t(3) = 3.182
+    estimate = slope([1, 2, 3, 4, 5], [1, 3, 2, 3, 5])
+
+    assert estimate.value == pytest.approx(0.8)
+    assert estimate.high - 0.8 == pytest.approx(3.182 * math.sqrt(2.4 / 3 / 10))
+
+
+def test_neighbours_that_are_alike_widen_the_interval_of_a_slope():
+    xs = [float(x) for x in range(40)]
+    apart = [(-1.0) ** x for x in range(40)]
+    alike = [(-1.0) ** (x // 10) for x in range(40)]
+
+    widths = [slope(xs, ys).high - slope(xs, ys).low for ys in (apart, alike)]
+
+    assert widths[1] > 3 * widths[0]
+
+
+@pytest.mark.parametrize("xs", [[1.0, 2.0], [3.0, 3.0, 3.0]])
+def test_a_slope_needs_samples_at_different_places(xs):
+    with pytest.raises(ValueError, match="three samples"):
+        slope(xs, [1.0] * len(xs))
