@@ -1,0 +1,26 @@
+"""What the dialects' documents are made of."""
+
+_PROSE = (
+    "model messages role content text type system developer user assistant tool function name"
+    " arguments tool_calls tool_call_id function_call refusal reasoning reasoning_content id index"
+    " stream stream_options include_usage tools description parameters prompt suffix input"
+    " instructions image_url url input_image input_text output_text input_audio data format file"
+    " file_id file_data source base64 media_type tool_use tool_result tool_use_id is_error"
+    " thinking signature redacted_thinking partial_json input_json_delta text_delta thinking_delta"
+    " signature_delta delta choices message finish_reason stop usage prompt_tokens"
+    " completion_tokens input_tokens output_tokens prompt_tokens_details cached_tokens logprobs"
+    " output item item_id output_index content_index summary summary_index summary_text"
+    " reasoning_text function_call_output custom_tool_call custom call_id response status completed"
+    " response.created response.output_text.delta response.output_text.done"
+    " response.output_item.added response.output_item.done response.content_part.added"
+    " response.content_part.done response.completed response.failed"
+    " response.reasoning_summary_text.delta response.function_call_arguments.delta"
+    " response.function_call_arguments.done response.mcp_call_arguments.delta"
+    " message_start message_delta message_stop content_block_start content_block_delta"
+    " content_block_stop content_block ping error code param object chat.completion"
+    " chat.completion.chunk stop_reason end_turn max_tokens document title context citations"
+    " web_search_tool_result mcp_tool_result mcp_call mcp_list_tools file_search_call results"
+    " previous_response_id variables prediction audio transcript annotations embedding"
+    " sequence_number part server_tool_use search_result"
+)
+WORDS = tuple(_PROSE.split())
