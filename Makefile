@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 # The tools of a checkout must not be shadowed by a parent environment.
 unexport PYTHONPATH VIRTUAL_ENV
 
-.PHONY: run test lint types arch unit e2e docs bench eval proto reference clean
+# Seconds of fuzzing, for all targets together.
+FUZZ_S ?= 60
+
+.PHONY: run test lint types arch unit fuzz fuzz-long e2e envoys docs bench bench-peers bench-page soak eval proto reference clean
 
 # --without-pip: Debian's python3 has venv but not ensurepip unless python3-venv is installed;
 # the system's pip installs into the new environment just as well.
@@ -30,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run
 	@$(BIN)/dragoman run
 
-test: lint types arch unit
+test: lint types arch unit fuzz
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -43,17 +46,43 @@ arch: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Two workers on two cores; tests are isolated by free ports and temporary directories.
-unit: $(VENV)/.dev
+unit: envoys
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-e2e: $(VENV)/.dev
-	$(BIN)/python -m pytest -m e2e
+# Two targets at a time, from the committed corpus; see CONTRIBUTING.md.
+fuzz: $(VENV)/.dev
+	FUZZ_S=$(FUZZ_S) $(BIN)/python -m tests.fuzz
+
+# An hour of fuzzing, and properties with two thousand examples each, new ones every time.
+fuzz-long: $(VENV)/.dev
+	FUZZ_S=3600 FUZZ_SEED=0 $(BIN)/python -m tests.fuzz
+	HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -n 2 --timeout 1800 -m "not e2e" $$(grep -rlE "@given|RuleBasedStateMachine" tests --include='test_*.py')
+
+# On other versions of Envoy: make e2e ENVOY_VERSIONS="1.36.4 1.37.0 1.38.3 1.39.3 1.40.0"
+e2e: envoys
+	$(BIN)/python -m pytest -m e2e -n 2 --dist worksteal
+
+# Envoys that tests run on beside the installed one, each in a folder of its own.
+envoys: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.envoys
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m pytest -m docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# Beside other gateways, which it installs under build/peers: needs npm and the network.
+bench-peers: $(VENV)/.dev
+	$(BIN)/python -m bench --only peers
+
+SOAK_REQUESTS ?= 1000000
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak --requests $(SOAK_REQUESTS)
+
+# Writes what was measured into docs/explanation/measurements.md and its plots.
+bench-page: $(VENV)/.dev
+	$(BIN)/python -m bench.page
 
 eval: $(VENV)/.dev
 	$(BIN)/python -m bench.evaluate

@@ -1,8 +1,11 @@
 """What all tests share."""
 
+import importlib
 import os
 
 from hypothesis import HealthCheck, settings
+
+from pipeline.host import loading
 
 # A busy machine makes an example slow, not wrong.
 settings.register_profile(
@@ -15,3 +18,7 @@ settings.register_profile(
     "search", settings.get_profile("dragoman"), max_examples=2_000, stateful_step_count=50
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# What is installed is read from the disk once: no test of an event loop should be the first to.
+importlib.import_module("plugins.translate.plugin")
+loading.installed_providers()

@@ -2,14 +2,24 @@
 
 from pipeline.api.answer import Answer, Event
 from pipeline.api.call import Call
+from pipeline.api.catalog import ModelEntry, find_model
 from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Reply, Rewrite
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange, Request, Response
 from pipeline.api.headers import HeaderEdits, Headers
 from pipeline.api.outcome import Outcome, Step
 from pipeline.api.plugin import Plugin, PluginConfig
-from pipeline.api.provider import Attempt, Backend, Provider
+from pipeline.api.provider import (
+    Attempt,
+    Backend,
+    Begun,
+    Connection,
+    Provider,
+    Translated,
+    Translation,
+)
 from pipeline.api.signals import SignalFunction, Signals
+from pipeline.api.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
 from pipeline.api.text import Attachment, Segment, Tool, ToolCall, Usage
 from pipeline.errors import InvalidCall, InvalidHeader
 
@@ -19,16 +29,22 @@ __all__ = [
     "Attachment",
     "Attempt",
     "Backend",
+    "Begun",
     "Call",
+    "Connection",
     "Continue",
     "Decision",
     "Dialect",
     "Event",
     "Exchange",
+    "Frame",
+    "FrameDecoder",
+    "FrameTooLong",
     "HeaderEdits",
     "Headers",
     "InvalidCall",
     "InvalidHeader",
+    "ModelEntry",
     "Outcome",
     "Plugin",
     "PluginConfig",
@@ -44,5 +60,9 @@ __all__ = [
     "Step",
     "Tool",
     "ToolCall",
+    "Translated",
+    "Translation",
     "Usage",
+    "encode_frame",
+    "find_model",
 ]

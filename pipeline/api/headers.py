@@ -104,6 +104,8 @@ class HeaderEdits:
         """Return one edit equal to this one followed by a later one."""
         if not self:
             return later
+        if not later:
+            return self
         kept = {k: v for k, v in self.set.items() if k not in later.remove}
         removed = (self.remove - later.set.keys()) | later.remove
         return HeaderEdits(set={**kept, **later.set}, remove=removed)

@@ -35,7 +35,10 @@ class Hooks:
 
     @hookspec
     def shutdown(self) -> Awaitable[None] | None:
-        """Release it; called even after a failed `startup`, in reverse order."""
+        """Release it; called even after a failed `startup`, in reverse order.
+
+        A reload of the config that changes nothing about the instance calls neither.
+        """
 
     @hookspec
     def register_signals(self, register: Callable[[str, SignalFunction], None]) -> None:

@@ -1,4 +1,4 @@
-"""`dragoman check`: the config's errors and lints."""
+"""`dragoman check`: the config's errors and lints, and what a running host has of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import typer
 
 from pipeline.cli.options import compiled
 from pipeline.cli.output import PROBLEMS, console, print_json, problem_json, problem_text
+from pipeline.cli.running_host import compare
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.lint import Lint, lint
 
 
-def check(path: Path, *, as_json: bool, strict: bool) -> None:
+def check(path: Path, admin: str | None, *, as_json: bool, strict: bool) -> None:
     """Print every error, or where there is none every lint.
 
     Args:
         path: the config file.
+        admin: of a running host that the config is compared with; the config's, if it answers.
         as_json: print a list for machines.
         strict: treat warnings as errors.
 
@@ -28,7 +30,7 @@ def check(path: Path, *, as_json: bool, strict: bool) -> None:
     routes = 0
     try:
         with compiled(path) as runtime:
-            lints, routes = lint(runtime), len(runtime.routes)
+            lints, routes = [*lint(runtime), *compare(runtime, admin)], len(runtime.routes)
     except ConfigError as error:
         errors = error.problems
     if as_json:

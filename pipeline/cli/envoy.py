@@ -23,7 +23,7 @@ def envoy(path: Path, *, snippet: bool, as_json: bool) -> None:
         if snippet:
             document = bootstrap.snippet(runtime.config, runtime.plans)
         else:
-            document = bootstrap.bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+            document = bootstrap.bootstrap(runtime.config, runtime.plans)
     if as_json:
         print_json(document)
     else:

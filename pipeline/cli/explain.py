@@ -70,7 +70,7 @@ def _document(runtime: Runtime, route: Route, lints: list[Lint]) -> dict[str, An
         "match": route.config.match.model_dump(exclude_none=True),
         "dialect": _dialect(runtime, route),
         "other": route.config.other,
-        "backends": [backend.name for backend, _ in route.backends],
+        "backends": [link.backend.name for link in route.links],
         "phases": [
             {"phase": title, "groups": [[_hook(bound) for bound in group] for group in groups]}
             for title, groups in _phases(route)
@@ -93,16 +93,27 @@ def _dialect(runtime: Runtime, route: Route) -> str | None:
     return found.name if found is not None else None
 
 
+def _order(route: Route) -> str:
+    told = {
+        link.backend.name: f"{link.backend.name} [dim]({link.backend.provider}, "
+        f"{escape(link.backend.url.geturl())})[/]"
+        for link in route.links
+    }
+    return " → ".join(
+        " | ".join(
+            f"{weight}x {told[name]}" if len(shares) > 1 else told[name]
+            for name, weight in shares.items()
+        )
+        for shares in route.config.backends
+    )
+
+
 def _print(out: Console, runtime: Runtime, route: Route, lints: list[Lint]) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("[dim]matches[/]", escape(match_words(route.config.match)))
     facts.add_row("[dim]dialect[/]", _dialect(runtime, route) or "found by the request's path")
     facts.add_row("[dim]no LLM call[/]", f"{route.config.other} (`other`)")
-    backends = " → ".join(
-        f"{backend.name} [dim]({backend.provider}, {escape(backend.url.geturl())})[/]"
-        for backend, _ in route.backends
-    )
-    facts.add_row("[dim]backends[/]", backends or "none")
+    facts.add_row("[dim]backends[/]", _order(route) or "none")
     out.print(f"[bold]Route {route.name}[/]")
     out.print(facts)
     out.print()
@@ -116,7 +127,7 @@ def _print(out: Console, runtime: Runtime, route: Route, lints: list[Lint]) -> N
         out.print("No plugins: calls pass through.")
     out.print("\n[bold]What Envoy sends[/]")
     modes = Table.grid(padding=(0, 2))
-    for part, words in plan_words(route.plan, len(route.backends)):
+    for part, words in plan_words(route.plan, len(route.links)):
         modes.add_row(f"[dim]{part}[/]", words)
     out.print(modes)
     if lints:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from pipeline.api.outcome import Step
+from pipeline.api.sse import FrameTooLong
 from pipeline.cli.differences import Mask
 from pipeline.cli.exchange_files import AnswerFile, RequestFile, read_answer_file, read_request_file
 from pipeline.cli.explain import find_route
@@ -21,7 +22,6 @@ from pipeline.cli.options import compiled
 from pipeline.cli.output import console, print_json
 from pipeline.cli.trial import Change, Trial, run_trial
 from pipeline.cli.verdict import request_verdict, response_verdict
-from pipeline.dialects.sse import FrameTooLong
 from pipeline.host.runtime import Runtime
 from pipeline.host.session import Choice
 
@@ -73,9 +73,7 @@ def _document(
     runtime: Runtime, trial: Trial, request: RequestFile, answer: AnswerFile | None
 ) -> dict[str, Any]:
     given = {name: value.decode("utf-8", "replace") for name, value in request.pairs}
-    settings = runtime.config.backends.values()
-    keys = [s.api_key.get_secret_value() for s in settings if s.api_key is not None]
-    mask = Mask(keys)
+    mask = Mask(key for link in runtime.links.values() for key in link.secrets)
     exchange, outcome = trial.exchange, trial.outcome
     steps = outcome.steps if outcome is not None else ()
     return {

@@ -80,11 +80,38 @@ def check(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            "--admin",
+            metavar="URL",
+            help="The running host's admin server; `server.admin` of the config, if one answers.",
+        ),
+    ] = None,
 ) -> None:
-    """Check the config: every error and every lint, with file, line and key."""
+    """Check the config: every error and every lint, with file, line and key.
+
+    Where a host runs, it is told how the config differs from what that has, and whether it has
+    refused a reload.
+    """
     from pipeline.cli.check import check as report
 
-    report(config, as_json=as_json, strict=strict)
+    report(config, admin, as_json=as_json, strict=strict)
+
+
+@app.command()
+def catalog(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="Any provider's name of it; all models without one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the catalog knows of models: limits, abilities, prices."""
+    from pipeline.cli.catalog import catalog as report
+
+    with reported(as_json=as_json):
+        report(model, as_json=as_json)
 
 
 @app.command()

@@ -48,7 +48,7 @@ def _row(runtime: Runtime, name: str) -> dict[str, Any]:
     plugin = instance.plugin
     return {
         "name": name,
-        "uses": runtime.config.plugins[name].uses,
+        "uses": instance.uses,
         "distribution": instance.found.distribution,
         "version": instance.found.version,
         "traits": sorted(plugin.traits),

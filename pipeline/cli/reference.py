@@ -11,7 +11,7 @@ from types import ModuleType
 from pipeline.api import decisions
 from pipeline.api.hookspecs import Hooks
 from pipeline.cli.reference_commands import cli_page
-from pipeline.cli.reference_settings import config_page, plugins_page
+from pipeline.cli.reference_settings import config_page, plugins_page, providers_page
 from pipeline.cli.tables import cell, table
 from pipeline.host import names
 from pipeline.host.codes import CODES
@@ -24,6 +24,8 @@ _RESPONSE_HEADERS = {
     "x-dragoman-plugins": "Every plugin instance that ran, in order of entry, with its strongest "
     "decision: `guard=continue, cache=reply`. `shadow-` stands before one that was not applied.",
     "x-dragoman-overhead-ms": "Milliseconds spent in the host and its plugins so far.",
+    "x-dragoman-dropped": "Fields of the call that the backend's provider could not carry, by "
+    "name, 32 at most; only where there are such.",
     "server-timing": "Milliseconds spent in the host (`dragoman`) and in each plugin instance.",
 }
 
@@ -33,6 +35,7 @@ def pages() -> dict[str, str]:
     written = {
         "config.md": ("Config", config_page()),
         "plugins.md": ("Built-in plugins", plugins_page()),
+        "providers.md": ("Providers", providers_page()),
         "hooks.md": ("Hooks", _hooks()),
         "decisions.md": ("Decisions", _decisions()),
         "headers.md": ("Headers and metadata", _headers()),

@@ -7,26 +7,32 @@ from collections.abc import Collection, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from pipeline.api.provider import Provider
 from pipeline.cli.tables import table
 from pipeline.cli.words import bytes_words, seconds_words
+from pipeline.config.failover import Cause, Shares
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
-from pipeline.config.schema import Config, HeaderName, Name
+from pipeline.config.schema import Config
+from pipeline.config.section import HeaderName, Name
 from pipeline.config.workers import Workers
 from pipeline.host.instances import HOOKS
-from pipeline.host.loading import find, installed
+from pipeline.host.loading import find, installed, installed_providers
 
 _NAMED: tuple[tuple[Any, str], ...] = (
     (Duration, "duration"),
     (Size, "size"),
     (Secret, "secret"),
+    (SecretStr, "secret"),
     (Address, "`host:port`"),
     (GrpcAddress, "`unix:/path` or `host:port`"),
     (Workers, "integer or `auto`"),
     (Name, "name"),
     (HeaderName, "header name"),
+    (Shares, "name, or mapping of name to weight"),
+    (Cause, "status, `5xx`, `connect` or `reset`"),
 )
 _PLAIN = {str: "text", bool: "true or false", int: "integer", float: "number", Any: "any value"}
 
@@ -62,6 +68,33 @@ def plugins_page() -> list[str]:
         rows = [(key, value) for key, value in declared.items() if value]
         lines += [*table(("Declares", ""), rows), "", *_sections(plugin.Config, "with", "###")]
     return lines
+
+
+def providers_page() -> list[str]:
+    """Return the lines of the page of the providers that Dragoman brings along."""
+    intro = (
+        "What `provider:` of a backend may name. Its options stand beside the keys that "
+        "[every backend](config.md) has. A plugin may bring others along."
+    )
+    lines = [intro, ""]
+    for name, provider in sorted(_providers().items()):
+        lines += [f"## `{name}`", ""]
+        if provider.Options.model_fields:
+            lines += _sections(provider.Options, "", "###")
+        else:
+            lines += ["No options of its own.", ""]
+    return lines
+
+
+def _providers() -> dict[str, Provider]:
+    found: dict[str, Provider] = {}
+    for entries in installed_providers().values():
+        entry = entries[0]
+        if entry.dist is not None and entry.dist.name == "dragoman":
+            kind = find(entry.value, None).plugin
+            made: Any = kind(kind.Config(), name=entry.name)
+            made.register_providers(found.__setitem__)
+    return found
 
 
 def _sections(model: type[BaseModel], prefix: str, heading: str) -> Iterator[str]:
@@ -127,7 +160,7 @@ def default_words(hint: Any, field: FieldInfo) -> str:
     elif isinstance(value, bool):
         value = str(value).lower()
     elif isinstance(value, Collection) and not isinstance(value, str):
-        value = ", ".join(sorted(value))
+        value = ", ".join(sorted(map(str, value)))
     return f"`{value}`"
 
 

@@ -7,32 +7,41 @@ import os
 import shlex
 import signal
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.panel import Panel
 
+from pipeline.cli.following import Following
 from pipeline.cli.options import DEFAULT_CONFIG
 from pipeline.config.load import check_config, load_config
 from pipeline.config.schema import Config
 from pipeline.config.source import Source, parse_source
 from pipeline.demo.upstream import DemoSettings
 from pipeline.demo.upstream import serve as serve_demo
-from pipeline.envoy.bootstrap import bootstrap
+from pipeline.envoy.bootstrap import resources, watching
 from pipeline.envoy.process import EnvoyFailed, EnvoyProcess
+from pipeline.envoy.published import Published
 from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
-from pipeline.observability.logs import configure_logs, log_loop_fault
+from pipeline.observability.logs import configure_logs
+from pipeline.server.reloading import OnGeneration
+from pipeline.server.signals import ENDING, until_signal
+
+if TYPE_CHECKING:
+    from pipeline.server.process import HostProcess
+    from pipeline.server.supervisor import Supervisor
 
 _DEMO_PACE_S = 0.03
 _KEYS = {"OPENAI_API_KEY": "DRAGOMAN_OPENAI_URL", "ANTHROPIC_API_KEY": "DRAGOMAN_ANTHROPIC_URL"}
 
 
 def run(config: Path | None) -> None:
-    """Run Envoy and the host for a config until SIGINT or SIGTERM.
+    """Run Envoy and the host for a config until SIGINT or SIGTERM; a second one ends all at once.
 
     Args:
         config: path of the config; without one, `dragoman.yaml` of this folder, else the embedded
@@ -44,25 +53,24 @@ def run(config: Path | None) -> None:
     """
     if config is None and DEFAULT_CONFIG.is_file():
         config = DEFAULT_CONFIG
-    asyncio.run(_until_signal(config))
+    beside: list[Callable[[], object]] = []
+
+    def abort() -> None:
+        for kill in reversed(beside):
+            kill()
+        os._exit(1)
+
+    # A terminal that hangs up must not leave Envoy behind; the host takes it for a reload later.
+    asyncio.run(until_signal(_run(config, beside), abort, numbers=(*ENDING, signal.SIGHUP)))
 
 
-async def _until_signal(path: Path | None) -> None:
-    # From the beginning: a signal while Envoy starts must not leave it behind.
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    work = asyncio.ensure_future(_run(path))
-    signalled = asyncio.ensure_future(asked.wait())
-    await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (work, signalled):
-        task.cancel()
-    with suppress(asyncio.CancelledError):
-        await work
+async def _run(path: Path | None, beside: list[Callable[[], object]]) -> None:
+    """Run everything.
 
-
-async def _run(path: Path | None) -> None:
+    Args:
+        path: of the config.
+        beside: gets what ends the processes beside this one at once.
+    """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-")))
         has_demo = False
@@ -71,28 +79,40 @@ async def _run(path: Path | None) -> None:
         else:
             config, source, has_demo = await _embedded(stack, directory)
         configure_logs(config.telemetry.log_level, config.telemetry.log_format)
-        asyncio.get_running_loop().set_exception_handler(log_loop_fault)
         runtime = compile_config(config, source)
-        admin = await _host(stack, runtime, path)
+        console = Console(highlight=False)
+        watched = directory / "envoy.d"
+        published = Published(watched, resources(config, runtime.plans))
+        stack.push_async_callback(published.close)
+        following = Following(config, published, console)
+        bootstrap = watching(config, runtime.plans, watched)
+        host = await _host(stack, runtime, path, following.follow)
+        beside.append(host.abort)
+        del runtime  # it may be replaced, and is not to be kept here
         envoy = EnvoyProcess(directory, concurrency=config.envoy.concurrency)
-        await envoy.start(bootstrap(config, runtime.plans, runtime.default_urls))
+        beside.append(envoy.kill)
+        await envoy.start(bootstrap)
         stack.push_async_callback(envoy.stop)
-        _announce(config, admin, envoy, path, has_demo=has_demo)
+        await published.attach(envoy.admin_url, envoy.log_file)
+        _announce(console, config, host.admin_address, envoy, path, has_demo=has_demo)
         raise EnvoyFailed(f"Envoy ended with status {await envoy.wait()}")
 
 
-async def _host(stack: AsyncExitStack, runtime: Runtime, path: Path | None) -> str:
-    """Start the host, with as many processes as the config says; return its admin address."""
+async def _host(
+    stack: AsyncExitStack, runtime: Runtime, path: Path | None, on_generation: OnGeneration
+) -> HostProcess | Supervisor:
+    """Start the host, with as many processes as the config says."""
     if path is not None and runtime.config.server.workers > 1:
         # What the supervisor imports has no gRPC in it.
         from pipeline.server.supervisor import supervised
 
         runtime.pool.shutdown(wait=False)  # workers have theirs
-        workers = supervised(runtime.config, runtime.source, path)
-        return (await stack.enter_async_context(workers)).admin_address
+        workers = supervised(runtime.config, runtime.source, path, on_generation=on_generation)
+        return await stack.enter_async_context(workers)
     from pipeline.server.process import running
 
-    return (await stack.enter_async_context(running(runtime))).admin_address
+    process = running(runtime, reload_from=path, on_generation=on_generation)
+    return await stack.enter_async_context(process)
 
 
 async def _embedded(stack: AsyncExitStack, directory: Path) -> tuple[Config, Source, bool]:
@@ -115,9 +135,14 @@ def _with_defaults(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _announce(
-    config: Config, admin: str, envoy: EnvoyProcess, path: Path | None, *, has_demo: bool
+    console: Console,
+    config: Config,
+    admin: str,
+    envoy: EnvoyProcess,
+    path: Path | None,
+    *,
+    has_demo: bool,
 ) -> None:
-    console = Console(highlight=False)
     url = f"http://{envoy.address}"
     demo = "the built-in demo upstream: no provider key is in the environment"
     rows = [

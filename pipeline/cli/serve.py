@@ -30,4 +30,4 @@ def serve(path: Path) -> None:
         from pipeline.server.process import run_loop
         from pipeline.server.process import serve as serve_here
 
-        run_loop(serve_here(compile_config(config, source)))
+        run_loop(serve_here(compile_config(config, source), path))

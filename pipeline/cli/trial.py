@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,9 @@ from pipeline.api.decisions import Decision, Refuse, Rewrite
 from pipeline.api.exchange import Exchange
 from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.outcome import Outcome, Step
+from pipeline.api.sse import FrameDecoder
 from pipeline.cli.differences import diff_documents, diff_lines
 from pipeline.cli.exchange_files import AnswerFile, RequestFile
-from pipeline.dialects.sse import FrameDecoder
 from pipeline.host.invoke import Bound
 from pipeline.host.runtime import Runtime
 from pipeline.host.session import Choice, RouterSession
@@ -112,6 +112,12 @@ class _Record:
 
     def violation(self, kind: str) -> None:
         """Note nothing: a fault is the answer that the client gets."""
+
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Note nothing: what an attempt leaves out is told with it."""
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        """Note nothing: each step has its time."""
 
     def changes(self) -> list[Change]:
         """Return what each step of the outcome changed, in their order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
 from pipeline.api.headers import HeaderEdits
+from pipeline.api.provider import Attempt
 from pipeline.cli.differences import Mask, diff_lines
 from pipeline.cli.exchange_files import AnswerFile, RequestFile
 from pipeline.cli.trial import Trial
+from pipeline.errors import InvalidCall
 from pipeline.host.names import ROUTE_HEADER
 from pipeline.host.runtime import Route, Runtime
 from pipeline.host.verdicts import Finish, Proceed
@@ -27,7 +30,7 @@ def request_verdict(
     notes = [_target_words(target)]
     if target.name != exchange.route:
         notes.insert(0, f"Envoy is told to take the route {target.name} instead")
-    if target.folded is None:
+    if target.prepares(exchange.dialect) is None:
         notes += _attempts(target, trial, mask)
     if verdict.body is None:
         notes.append(f"body as it came, byte for byte ({len(request.body)} bytes)")
@@ -85,11 +88,11 @@ def _finished(finish: Finish, mask: Mask) -> dict[str, Any]:
 
 
 def _target_words(target: Route) -> str:
-    if not target.backends:
+    if not target.links:
         return f"route {target.name} has no backends: Envoy has nowhere to send it"
     names = ", then ".join(
-        f"{backend.name} ({backend.provider}, {backend.url.geturl()})"
-        for backend, _ in target.backends
+        f"{link.backend.name} ({link.backend.provider}, {link.backend.url.geturl()})"
+        for link in target.links
     )
     return f"to {names}"
 
@@ -98,15 +101,27 @@ def _attempts(target: Route, trial: Trial, mask: Mask) -> list[str]:
     exchange = trial.exchange
     assert exchange is not None  # noqa: S101 - see `request_verdict`
     notes = []
-    for backend, provider in target.backends:
-        attempt = provider.prepare(backend, exchange.request, exchange.call)
+    for link in target.links:
+        what = f"an attempt at {link.backend.name}"
+        try:
+            attempt = link.connection.prepare(exchange.request, exchange.call)
+        except InvalidCall as error:
+            notes.append(f"{what} is refused: {error.code}: {error.message}")
+            continue
+        if not isinstance(attempt, Attempt):
+            if inspect.iscoroutine(attempt):
+                attempt.close()
+            notes.append(f"{what} waits for a token first")
+            continue
         edits = mask.edits(attempt.headers)
         words = [
             f"-{name}" if value is None else f"{name}: {value}" for name, value in edits.items()
         ]
-        if attempt.call is not None:
-            words.append(f"model {attempt.call.model}")
-        notes.append(f"an attempt at {backend.name} sets {'; '.join(words) or 'nothing'}")
+        if attempt.body is not None:
+            words.append(f"a body of {len(attempt.body)} bytes")
+        notes.append(f"{what} sets {'; '.join(words) or 'nothing'}")
+        if attempt.dropped:
+            notes.append(f"{what} leaves out {', '.join(sorted(attempt.dropped))}")
     return notes
 
 

@@ -77,7 +77,11 @@ def plan_words(plan: RoutePlan, backends: int) -> Iterator[tuple[str, str]]:
     else:
         yield "host gone", "requests are refused with 503"
     if plan.attempts:
-        sent = "headers and body (FULL_DUPLEX_STREAMED)" if plan.attempt_body else "headers"
+        sent = "headers and body (BUFFERED)" if plan.attempt_body else "headers"
+        sent += ", and its answer" if plan.attempt_answer else ""
         yield "each attempt", f"a stream of its own at upstream level: {sent}"
     elif backends:
-        yield "each attempt", "prepared at router level: one backend, no second stream"
+        yield (
+            "each attempt",
+            "prepared at router level: one backend of the client's own API, no second stream",
+        )

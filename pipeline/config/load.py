@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.config.schema import Config
+from pipeline.config.quantities import SOURCE
+from pipeline.config.schema import Config, RouteConfig
 from pipeline.config.source import Key, Source, read_source
 from pipeline.errors import ConfigError, Problem
 
@@ -47,7 +48,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> tuple[Config, Sou
 def check_config(source: Source) -> Config:
     """Validate a parsed config; see `load_config`."""
     try:
-        config = Config.model_validate(source.values)
+        config = Config.model_validate(source.values, context={SOURCE: source})
     except ValidationError as error:
         raise ConfigError(*problems_of(error, source, ())) from None
     problems = list(_relations(config, source))
@@ -86,16 +87,27 @@ def _relations(config: Config, source: Source) -> Iterator[Problem]:
         if route.name in names:
             yield source.problem((*at, "name"), f"two routes are named {route.name!r}")
         names.add(route.name)
-        for kind, given, known in (
-            ("plugins", route.plugins, config.plugins),
-            ("backends", route.backends, config.backends),
-        ):
-            for i, name in enumerate(given):
-                if name not in known:
-                    hint = nearest(name, known)
-                    message = f"there is no {name!r} under `{kind}`{hint}"
-                    yield source.problem((*at, kind, i), message)
-                if name in given[:i]:
-                    yield source.problem((*at, kind, i), f"{name!r} is in this list twice")
+        plugins = [((*at, "plugins", i), name) for i, name in enumerate(route.plugins)]
+        yield from _named(plugins, "plugins", config.plugins, source)
+        yield from _named(list(_backends(route, at)), "backends", config.backends, source)
     if not config.routes:
         yield source.problem(("routes",), "at least one route is needed")
+
+
+def _backends(route: RouteConfig, at: Key) -> Iterator[tuple[Key, str]]:
+    for priority, shares in enumerate(route.backends):
+        key = (*at, "backends", priority)
+        yield from (((*key, name) if len(shares) > 1 else key, name) for name in shares)
+
+
+def _named(
+    given: Sequence[tuple[Key, str]], kind: str, known: Collection[str], source: Source
+) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for key, name in given:
+        if name not in known:
+            hint = nearest(name, known)
+            yield source.problem(key, f"there is no {name!r} under `{kind}`{hint}")
+        if name in seen:
+            yield source.problem(key, f"{name!r} is in this list twice")
+        seen.add(name)

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo, WithJsonSchema
+
+from pipeline.config.source import Source
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h|d)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -67,9 +69,19 @@ def _grpc_address(value: str) -> str:
     return _address(value)
 
 
-def _secret(value: Any) -> Any:
+def read_secret(value: Any, source: Source | None) -> Any:
+    """Return a secret's text: of the file that `file:/path` names, else the value itself.
+
+    Args:
+        value: as the config has it.
+        source: the config, whose folder a relative path starts from; the folder we are in if None.
+
+    Raises:
+        ValueError: the file cannot be read, or is empty.
+    """
     if isinstance(value, str) and value.startswith("file:"):
-        path = Path(value.removeprefix("file:"))
+        name = value.removeprefix("file:")
+        path = source.beside(name) if source is not None else Path(name)
         try:
             secret = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -96,8 +108,16 @@ Size = Annotated[
 ]
 """Bytes; written with a unit."""
 
+
+def _secret(value: Any, info: ValidationInfo) -> Any:
+    return read_secret(value, (info.context or {}).get(SOURCE))
+
+
+SOURCE = "source"
+"""The key of the validation context that has the config's document."""
+
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-"""Text that no repr, log or dump shows; `file:/path` reads it from a file."""
+"""Text that no repr, log or dump shows; `file:path` reads it from a file."""
 
 Address = Annotated[str, AfterValidator(_address)]
 """`host:port`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -16,15 +16,19 @@ from pydantic import (
 )
 
 from pipeline.api.headers import HeaderEdits
+from pipeline.config.failover import OutlierConfig, RetriesConfig, Shares
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
+from pipeline.config.section import HeaderName, Name, Section
+from pipeline.config.telemetry import TelemetryConfig
+from pipeline.config.tls import BackendTlsConfig, HostTlsConfig, ServerTlsConfig
 from pipeline.config.workers import MOST_WORKERS, Workers, worker_addresses
 
-_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 # gRPC counts the bytes of a message in 31 bits.
 _LARGEST_MESSAGE = 2**30
 _SHORTEST_TOKEN = 16
-Name = Annotated[str, Field(pattern=_NAME)]
-HeaderName = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
+_FRAMING = frozenset(
+    {"host", "content-length", "content-encoding", "transfer-encoding", "connection"}
+)
 
 
 def _http_url(value: str) -> str:
@@ -41,23 +45,7 @@ def _http_url(value: str) -> str:
     return value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerTlsConfig(_Section):
-    """TLS of the ext_proc server; files that change are read again."""
-
-    cert: str = Field(description="File of the certificate and its chain, PEM.")
-    key: str = Field(description="File of its private key, PEM.")
-    client_ca: str | None = Field(
-        None,
-        description="File of the authorities that sign Envoy's certificate, PEM; with it a client "
-        "without one is refused.",
-    )
-
-
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """The ext_proc server, and the HTTP server for health and metrics."""
 
     address: GrpcAddress = Field(
@@ -83,6 +71,11 @@ class ServerConfig(_Section):
         description="Processes that serve Envoy, or `auto` for one per CPU. Several of them have "
         "`address` with `.0`, `.1`, … or the ports from the configured one on.",
     )
+    reload: Literal["watch", "signal"] = Field(
+        "watch",
+        description="When the config is read again: `watch` when its file or a secret's changed "
+        "and on SIGHUP, `signal` on SIGHUP only.",
+    )
     tls: ServerTlsConfig | None = Field(None, description=ServerTlsConfig.__doc__)
 
     @field_validator("admin_token")
@@ -100,32 +93,7 @@ class ServerConfig(_Section):
         return self
 
 
-class HostTlsConfig(_Section):
-    """How Envoy speaks TLS to the host."""
-
-    ca: str | None = Field(
-        None,
-        description="File of the authorities that sign the host's certificate, PEM; the system's "
-        "if absent.",
-    )
-    cert: str | None = Field(
-        None, description="File of Envoy's own certificate, PEM, for `server.tls.client_ca`."
-    )
-    key: str | None = Field(None, description="File of its private key, PEM.")
-    name: str | None = Field(
-        None,
-        description="Name or IP address that the host's certificate must have; the host of "
-        "`server.address` if absent.",
-    )
-
-    @model_validator(mode="after")
-    def _pair(self) -> HostTlsConfig:
-        if (self.cert is None) is not (self.key is None):
-            raise ValueError("give `cert` and `key` together")
-        return self
-
-
-class EnvoyConfig(_Section):
+class EnvoyConfig(Section):
     """Envoy's side, as `dragoman envoy` prints it and `dragoman run` starts it."""
 
     listen: Address = Field("127.0.0.1:10000", description="Where clients reach Envoy.")
@@ -146,7 +114,7 @@ class EnvoyConfig(_Section):
     )
 
 
-class TenantConfig(_Section):
+class TenantConfig(Section):
     """Who an exchange belongs to."""
 
     header: HeaderName | None = Field(
@@ -159,7 +127,7 @@ class TenantConfig(_Section):
     )
 
 
-class LimitsConfig(_Section):
+class LimitsConfig(Section):
     """What one exchange may use of a host process, and all of them together."""
 
     request_body: Size = Field(
@@ -187,57 +155,7 @@ class LimitsConfig(_Section):
     )
 
 
-class RecordConfig(_Section):
-    """A share of ext_proc streams, written down for `dragoman replay`."""
-
-    share: str = Field(
-        pattern=r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$", description="Of all streams: `1%`, `0.1%`."
-    )
-    folder: str = Field("recordings", description="Where the files go, one for each process.")
-    max_bytes: Size = Field(
-        64 * 2**20,
-        ge=2**20,
-        description="What one process keeps on disk; the oldest goes first (size).",
-    )
-    bodies: Literal["redacted", "full"] = Field(
-        "redacted",
-        description="`redacted` masks every text and keeps shapes and lengths; `full` writes "
-        "prompts and answers down. Credentials and other header values are masked either way.",
-    )
-
-    @property
-    def share_of_all(self) -> float:
-        """The share as a number from 0 to 1."""
-        return float(self.share.removesuffix("%")) / 100
-
-
-class TelemetryConfig(_Section):
-    """Logs, metrics, spans, and what is kept of past exchanges."""
-
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level that is logged; `debug` has a line per exchange."
-    )
-    log_format: Literal["json", "console"] = Field(
-        "json", description="`json` for machines, `console` for people."
-    )
-    otlp_endpoint: str | None = Field(
-        None,
-        description="OpenTelemetry collector (`http://host:4318`); needs `dragoman[otlp]`.",
-    )
-    keep: int = Field(
-        200,
-        ge=0,
-        le=10_000,
-        description="Past exchanges that a process remembers for `dragoman explain --id`, where "
-        "`server.admin_token` is set.",
-    )
-    keep_texts: bool = Field(
-        default=False, description="Whether the texts that plugins changed are remembered too."
-    )
-    record: RecordConfig | None = Field(None, description=RecordConfig.__doc__)
-
-
-class InstanceConfig(_Section):
+class InstanceConfig(Section):
     """One named plugin instance, with the policies that the host enforces for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -270,10 +188,44 @@ class InstanceConfig(_Section):
     )
 
 
-class BackendConfig(_Section):
-    """A provider endpoint."""
+class BackendHeadersConfig(Section):
+    """Edits to the headers that a backend is sent, after the provider's own."""
 
-    provider: str = Field(description="Upstream API format: `openai`, `anthropic`, or a plugin's.")
+    set: dict[HeaderName, Secret] = Field(
+        default_factory=dict,
+        description="Header names to values; `${ENV}` or `file:/path`.",
+    )
+    remove: list[HeaderName] = Field(default_factory=list, description="Header names.")
+
+    @field_validator("set", "remove")
+    @classmethod
+    def _not_framing(cls, value: Any) -> Any:
+        for name in value:
+            if name in _FRAMING:
+                raise ValueError(f"{name!r} is Envoy's own business")
+        return value
+
+    @model_validator(mode="after")
+    def _legal(self) -> BackendHeadersConfig:
+        _ = self.edits
+        return self
+
+    @property
+    def edits(self) -> HeaderEdits:
+        """The edits."""
+        values = {name: value.get_secret_value() for name, value in self.set.items()}
+        return HeaderEdits(set=values, remove=frozenset(self.remove) - values.keys())
+
+
+class BackendConfig(Section):
+    """A provider endpoint; beside these it takes the options of its provider."""
+
+    # What is left over is the provider's, which checks it.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    provider: str = Field(
+        description="Upstream API format; [the providers](providers.md) and their options."
+    )
     url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, description="Base URL; the provider's own if absent."
     )
@@ -285,6 +237,38 @@ class BackendConfig(_Section):
         default_factory=dict,
         description="Model asked for to this backend's name of it; others go as they are.",
     )
+    strict: bool = Field(
+        default=False,
+        description="Whether a call that the provider cannot carry whole is refused; else what it "
+        "cannot carry is left out, and told in `x-dragoman-dropped`.",
+    )
+    headers: BackendHeadersConfig = Field(
+        default=BackendHeadersConfig(), description=BackendHeadersConfig.__doc__
+    )
+    patch: list[dict[str, Any]] = Field(
+        default_factory=list,
+        repr=False,
+        description="Operations of JSON Patch (RFC 6902) on the document that the backend is "
+        "sent; to `remove` what is not there is no error.",
+    )
+    key_header: HeaderName | None = Field(
+        None,
+        description="Header in which clients may bring their own key for this backend; it does "
+        "not go on under that name.",
+    )
+
+    host: str | None = Field(
+        None,
+        pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
+        description="The `host` header that the backend is sent; the URL's host if absent.",
+    )
+    tls: BackendTlsConfig | None = Field(None, description=BackendTlsConfig.__doc__)
+
+    @model_validator(mode="after")
+    def _tls_has_a_use(self) -> BackendConfig:
+        if self.tls is not None and self.url is not None and self.url.startswith("http://"):
+            raise ValueError("`tls` needs a `url` that starts with https://")
+        return self
 
     @field_validator("api_key")
     @classmethod
@@ -293,8 +277,18 @@ class BackendConfig(_Section):
             HeaderEdits(set={"authorization": value.get_secret_value()})
         return value
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is none of the keys that all backends have."""
+        return dict(self.model_extra or {})
 
-class MatchConfig(_Section):
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leave out the provider's options: secrets may be among them."""
+        own = type(self).model_fields
+        return (pair for pair in super().__repr_args__() if pair[0] in own)
+
+
+class MatchConfig(Section):
     """What a route matches; every key given must match."""
 
     path: str | None = Field(None, pattern="^/", description="The exact path.")
@@ -316,7 +310,7 @@ class MatchConfig(_Section):
         return self
 
 
-class RouteConfig(_Section):
+class RouteConfig(Section):
     """A route: what it matches, its plugins in order, its backends in order of priority."""
 
     name: Name = Field(description="Unique name; it labels metrics, logs and spans.")
@@ -325,9 +319,13 @@ class RouteConfig(_Section):
         default_factory=list,
         description="Plugin instances: requests pass them in this order, responses in reverse.",
     )
-    backends: list[str] = Field(
-        default_factory=list, description="Backends in order of priority; the next on failure."
+    backends: list[Shares] = Field(
+        default_factory=list,
+        description="Backends in order of priority; the next on failure. Those of one priority "
+        "share it by weight: `[first, {second: 3, third: 1}, last]`.",
     )
+    retries: RetriesConfig = Field(default=RetriesConfig(), description=RetriesConfig.__doc__)
+    outlier: OutlierConfig | None = Field(None, description=OutlierConfig.__doc__)
     dialect: str | None = Field(None, description="Client API format; found by the path if absent.")
     other: Literal["refuse", "pass"] = Field(
         "refuse",
@@ -338,10 +336,28 @@ class RouteConfig(_Section):
         default=True,
         description="Whether calls are checked to be valid even where no plugin reads them.",
     )
-    timeout: Duration = Field(300.0, description="How long the whole answer may take (duration).")
+    timeout: Duration = Field(
+        300.0, description="How long the whole answer may take, all attempts together (duration)."
+    )
+    idle_timeout: Duration | None = Field(
+        None,
+        gt=0,
+        description="How long a backend may be silent: before the first byte the attempt has "
+        "failed then, after it the answer is broken off; `timeout` if absent. With a "
+        "`per_try_timeout`, an answer may be silent for as long as all attempts may take at least "
+        "(duration).",
+    )
+    connect_timeout: Duration = Field(
+        5.0, gt=0, description="How long connecting to a backend may take (duration)."
+    )
+
+    @property
+    def backend_names(self) -> list[str]:
+        """The backends in order of priority."""
+        return [name for shares in self.backends for name in shares]
 
 
-class Config(_Section):
+class Config(Section):
     """The whole config of Dragoman."""
 
     server: ServerConfig = Field(default=ServerConfig(), description=ServerConfig.__doc__)

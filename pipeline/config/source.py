@@ -28,16 +28,23 @@ class Source:
         file: its path as given, or None when it was built in memory.
         values: the document, variables replaced.
         lines: key to 1-based line.
+        text: the document as it was read, variables not replaced.
     """
 
     file: str | None
     values: dict[str, Any] = field(repr=False)  # secrets are among them
     lines: Mapping[Key, int] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False)
 
     @property
     def folder(self) -> Path:
         """The folder that relative paths of the config start from."""
         return Path(self.file).resolve().parent if self.file else Path.cwd()
+
+    def beside(self, name: str) -> Path:
+        """Return the path that the config means by one."""
+        path = Path(name)
+        return path if path.is_absolute() else self.folder / path
 
     def problem(self, key: Key, message: str) -> Problem:
         """Return a problem at a key, on the line of the nearest key that exists."""
@@ -82,14 +89,14 @@ def parse_source(text: str, environment: Mapping[str, str], file: str | None = N
     except RecursionError as error:
         raise ConfigError(Problem("", _too_deep(), file)) from error
     if node is None:
-        return Source(file, {})
+        return Source(file, {}, text=text)
     reader = _Reader(file, environment)
     values = reader.read(node, ())
     if not isinstance(values, dict):
         reader.problems.append(Problem("", "the config must be a mapping of keys", file, 1))
     if reader.problems:
         raise ConfigError(*reader.problems)
-    return Source(file, values, reader.lines)
+    return Source(file, values, reader.lines, text)
 
 
 def _too_deep() -> str:

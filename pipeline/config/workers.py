@@ -46,7 +46,8 @@ def usable_cpus(cpus: int | None, quota: str) -> int:
         quota: the control group's `cpu.max`, for instance `200000 100000`; empty if there is none.
     """
     limit, _, period = quota.strip().partition(" ")
-    share = int(limit) // int(period) if limit.isdigit() and period.isdigit() else None
+    is_share = limit.isdecimal() and period.isdecimal() and int(period) > 0
+    share = int(limit) // int(period) if is_share else None
     return max(1, min(cpus or 1, share if share is not None else MOST_WORKERS, MOST_WORKERS))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.api import Dialect, Segment
 from pipeline.demo.answers import Question, answer, count_words
 from pipeline.demo.embeddings import embeddings
+from pipeline.demo.numbers import NUMERIC, numbers
 from pipeline.demo.shapes import usage, with_tool_call
 from pipeline.demo.tools import wanted_call
 
@@ -23,6 +24,8 @@ def reply(dialect: Dialect, request: Json, *, id: str, created_s: int) -> Json: 
     """
     if dialect.name == "openai.embeddings":
         return embeddings(request)
+    if dialect.name in NUMERIC:
+        return numbers(dialect, request, id=id)
     segments = dialect.segments(request)
     if dialect.name == "openai.completions" and len(segments) > 1:
         return _completions(dialect, request, segments, id=id, created_s=created_s)

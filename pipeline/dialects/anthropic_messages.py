@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.api.answer import Event
 from pipeline.api.dialect import Dialect, Restater
+from pipeline.api.sse import encode_frame
 from pipeline.api.text import Place, Role, Segment, Tool, ToolCall, Usage
 from pipeline.dialects import anthropic_messages_stream as stream
 from pipeline.dialects import strict_json
@@ -21,7 +22,6 @@ from pipeline.dialects.segment_edits import (
     removals,
     splice,
 )
-from pipeline.dialects.sse import encode_frame
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ class AnthropicMessages:
     """Anthropic's Messages API."""
 
     name = "anthropic.messages"
-    paths = ("/v1/messages", "/anthropic/v1/messages")
+    paths: tuple[str, ...] = ("/v1/messages", "/anthropic/v1/messages")
     content_fields = frozenset({"model", "system", "messages", "tools", "stream"})
 
     # --- requests

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.api.answer import Event
 from pipeline.api.dialect import Dialect, Restater
+from pipeline.api.sse import encode_frame
 from pipeline.api.text import Place, Segment, Tool, ToolCall, Usage
 from pipeline.dialects import strict_json
 from pipeline.dialects.document import with_values
@@ -14,7 +15,6 @@ from pipeline.dialects.openai_errors import error_document
 from pipeline.dialects.openai_messages import objects
 from pipeline.dialects.reading import STRICT, event_data
 from pipeline.dialects.segment_edits import Found, answer_texts
-from pipeline.dialects.sse import encode_frame
 
 Json = dict[str, Any]
 

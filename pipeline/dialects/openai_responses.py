@@ -10,6 +10,7 @@ from pipeline.api.dialect import Dialect
 from pipeline.api.text import Place, Segment, Tool, ToolCall, Usage
 from pipeline.dialects import openai_responses_stream as stream
 from pipeline.dialects.openai_base import OpenAIFormat, check_common
+from pipeline.dialects.openai_errors import error_type
 from pipeline.dialects.openai_responses_items import find_in_items, find_in_part, with_texts
 from pipeline.dialects.openai_responses_repeats import ResponsesRepeats
 from pipeline.dialects.reading import (
@@ -187,10 +188,14 @@ class OpenAIResponses(OpenAIFormat):
         return [self._event(data) for data in stream.unfold(document)]
 
     # --- errors
-    def error_events(self, *, status: int, code: str, message: str) -> list[Event]:  # noqa: ARG002
-        """Return the `error` event that ends a stream; it has no field for a status."""
-        fault = {"type": "error", "code": code, "message": message, "param": None}
-        return [self._event({**fault, "sequence_number": 0})]
+    def error_events(self, *, status: int, code: str, message: str) -> list[Event]:
+        """Return the `error` event that ends a stream; it has no field for a status.
+
+        It says the same twice: OpenAI documents the outer fields, and its SDKs raise on `error`.
+        """
+        said = {"code": code, "message": message, "param": None}
+        error = {**said, "type": error_type(status)}
+        return [self._event({"type": "error", **said, "sequence_number": 0, "error": error})]
 
     def _event(self, data: Json) -> Event:
         name = data["type"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import Any
 
 from pipeline.api.answer import Event
@@ -54,10 +55,13 @@ def fold(events: Iterable[Event], kind: str) -> Json:
 def _fold_choice(into: Json, chunk: Json) -> None:
     for field, value in chunk.items():
         if field == "delta":
-            # An answer's message always has these two.
-            message = into.setdefault("message", {"role": "assistant", "content": None})
+            if not isinstance(into.get("message"), dict):
+                # An answer's message always has these two.
+                into["message"] = {"role": "assistant", "content": None}
             if isinstance(value, dict):
-                _fold_delta(message, value)
+                _fold_delta(into["message"], value)
+        elif field == "message":
+            into[field] = deepcopy(value)  # deltas may follow, and go into it
         elif field in ("text", "logprobs"):
             _fold_delta(into, {field: value})
         elif value is not None or field not in into:
@@ -75,7 +79,7 @@ def _fold_delta(into: Json, delta: Json) -> None:
             else:
                 into[field] = _Pieces([value])
         elif isinstance(value, dict):
-            if not isinstance(old, dict):
+            if not isinstance(old, dict) or isinstance(old, _Numbered):
                 old = into[field] = {}
             _fold_delta(old, value)
         elif isinstance(value, list):
@@ -85,7 +89,7 @@ def _fold_delta(into: Json, delta: Json) -> None:
 
 
 def _fold_list(old: Any, items: list[Any]) -> Any:
-    if isinstance(old, list):
+    if isinstance(old, list) and not isinstance(old, _Pieces):
         old.extend(items)
         return old
     if not isinstance(old, _Numbered):
@@ -101,8 +105,8 @@ def _fold_list(old: Any, items: list[Any]) -> Any:
 
 def _finished_choice(choice: Json) -> Json:
     finished: Json = _finished(choice)
-    message = finished.get("message", {})
-    if message.get("tool_calls"):
+    message = finished.get("message")
+    if isinstance(message, dict) and message.get("tool_calls"):
         # A whole message counts its calls by their order.
         message["tool_calls"] = [
             {field: value for field, value in call.items() if field != "index"}

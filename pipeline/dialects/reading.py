@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
-
 from pipeline.api.text import Place
+from pipeline.dialects.strict_json import loads_event
 from pipeline.errors import InvalidCall
 
 _NAMES = {str: "a string", list: "an array", dict: "an object", bool: "a boolean"}
@@ -72,14 +71,8 @@ def event_type(name: str, data: dict[str, Any] | None) -> str:
 
 
 def event_data(data: str | None) -> dict[str, Any] | None:
-    """Parse the data of a streamed event; None when it is no JSON object."""
-    if not data:
-        return None
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
+    """Parse the data of a streamed event; None when it is no JSON object that can be read."""
+    return loads_event(data) if data else None
 
 
 def missing_field(place: Place) -> InvalidCall:

@@ -7,10 +7,12 @@ from urllib.parse import unquote
 
 from pipeline.api.dialect import Dialect
 from pipeline.dialects.anthropic_messages import AnthropicMessages
+from pipeline.dialects.cohere_rerank import CohereRerank
 from pipeline.dialects.openai_chat import OpenAIChat
 from pipeline.dialects.openai_completions import OpenAICompletions
 from pipeline.dialects.openai_embeddings import OpenAIEmbeddings
 from pipeline.dialects.openai_responses import OpenAIResponses
+from pipeline.dialects.token_counts import AnthropicCountTokens, OpenAIInputTokens, VllmTokenize
 
 
 class Dialects:
@@ -85,5 +87,9 @@ def builtin() -> Dialects:
             OpenAIEmbeddings(),
             OpenAIResponses(),
             AnthropicMessages(),
+            CohereRerank(),
+            AnthropicCountTokens(),
+            OpenAIInputTokens(),
+            VllmTokenize(),
         ]
     )

@@ -10,12 +10,12 @@ import orjson
 from pipeline.errors import InvalidCall
 
 MAX_DEPTH = 64
+# An event wraps what an answer holds.
+_MAX_EVENT_DEPTH = 2 * MAX_DEPTH
 
 # Every digit becomes `0` and every other byte `x`: one substring search then finds a long run of
 # digits, twenty times faster than a regular expression.
 _DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
-# Every byte but those that open a level or part a key from its value.
-_UNMARKED = bytes(byte for byte in range(256) if byte not in b"[{:")
 _LONG_INTEGER = b"0" * 19  # the shortest run of digits that may not fit 64 bits
 
 
@@ -29,9 +29,7 @@ def loads(raw: bytes) -> Any:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         _refuse(raw, error)
-    marks = raw.translate(None, _UNMARKED)
-    colons = marks.count(b":")
-    if len(marks) - colons > MAX_DEPTH and _is_too_deep(document):
+    if _opened(raw) > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
         raise _too_deep()
     written = orjson.dumps(document)
     if written == raw:
@@ -40,7 +38,7 @@ def loads(raw: bytes) -> Any:
         return _loads_slowly(raw)
     # Every pair has one colon and JSON writes none in another place than strings: a document that
     # is written with fewer than it was read from has lost a pair to another of the same key.
-    if written.count(b":") != colons:
+    if written.count(b":") != raw.count(b":"):
         raise _duplicate_key()
     if _LONG_INTEGER in raw.translate(_DIGITS):
         return _loads_slowly(raw)
@@ -56,6 +54,25 @@ def loads_object(raw: bytes) -> dict[str, Any]:
     document = loads(raw)
     if not isinstance(document, dict):
         raise InvalidCall("the request body must be a JSON object", code="invalid_json")
+    return document
+
+
+def loads_event(data: str) -> dict[str, Any] | None:
+    """Parse what an event of a stream holds; None when it is no JSON object that can be read.
+
+    An upstream says it, and most readers take the last of two equal keys: so does this.
+    """
+    raw = data.encode("utf-8", "replace")
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    if _opened(raw) > _MAX_EVENT_DEPTH and _is_deeper(document, _MAX_EVENT_DEPTH):
+        return None  # nothing that goes down into it would come back
+    if _LONG_INTEGER in raw.translate(_DIGITS):
+        return json.loads(raw)  # type: ignore[no-any-return]
     return document
 
 
@@ -86,9 +103,14 @@ def _has_escaped_colon(raw: bytes) -> bool:
     return b"\\u003" in raw and (b"\\u003a" in raw or b"\\u003A" in raw)
 
 
-def _is_too_deep(document: Any) -> bool:
+def _opened(raw: bytes) -> int:
+    """Return how many levels a document opens at most, one after another or in each other."""
+    return raw.count(b"{") + raw.count(b"[")
+
+
+def _is_deeper(document: Any, levels: int) -> bool:
     level = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         level = [
             value
             for branch in level

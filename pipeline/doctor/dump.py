@@ -49,17 +49,16 @@ class Manager:
         config: the manager itself.
         buffer_bytes: the listener's buffer limit; None for Envoy's default.
         routes: every route that it may take.
+        filters: its HTTP filters in order, discovered ones filled in.
+        metadata: of its route table.
     """
 
     where: str
     config: Object
     buffer_bytes: int | None
     routes: tuple[EnvoyRoute, ...]
-
-    @property
-    def filters(self) -> list[Object]:
-        """Its HTTP filters in order."""
-        return parts(self.config, "http_filters")
+    filters: list[Object]
+    metadata: Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,19 @@ def read_dump(
         listeners = list(_listeners(part(dumped.get("ListenersConfigDump"))))
         routes = list(_resources(dumped.get("RoutesConfigDump"), "route_config", "route_configs"))
         found = list(_resources(dumped.get("ClustersConfigDump"), "cluster", "clusters"))
+        filters = [
+            part(o, "ecds_filter") for o in parts(dumped.get("EcdsConfigDump"), "ecds_filters")
+        ]
     elif "static_resources" in part(config):
-        bootstrap, routes = part(config), []
+        bootstrap, routes, filters = part(config), [], []
         listeners = parts(part(config, "static_resources"), "listeners")
         found = parts(part(config, "static_resources"), "clusters")
     else:
         raise NotADump("this is neither Envoy's /config_dump nor a bootstrap as JSON or YAML")
-    named = {text(one, "name"): one for one in routes}
+    tables = {text(one, "name"): one for one in routes}
+    discovered = {text(one, "name"): part(one, "typed_config") for one in filters}
     return Dump(
-        managers=tuple(_managers(listeners, named)),
+        managers=tuple(_managers(listeners, tables, discovered)),
         clusters={text(one, "name"): one for one in found},
         runtime=_live_runtime(runtime) if runtime is not None else _static_runtime(bootstrap),
         version=_version(server_info, bootstrap),
@@ -139,7 +142,9 @@ def _listeners(dumped: Object) -> Iterator[Object]:
         yield part(state, "listener")
 
 
-def _managers(listeners: Iterable[Object], routes: Mapping[str, Object]) -> Iterator[Manager]:
+def _managers(
+    listeners: Iterable[Object], tables: Mapping[str, Object], discovered: Mapping[str, Object]
+) -> Iterator[Manager]:
     for listener in listeners:
         chains = [*parts(listener, "filter_chains"), part(listener, "default_filter_chain")]
         for chain in chains:
@@ -148,12 +153,19 @@ def _managers(listeners: Iterable[Object], routes: Mapping[str, Object]) -> Iter
                 if type_of(manager) != _MANAGER:
                     continue
                 name = text(part(manager, "rds"), "route_config_name")
-                table = part(manager, "route_config") or routes.get(name, {})
+                table = part(manager, "route_config") or tables.get(name, {})
                 yield Manager(
                     where=f"listener {text(listener, 'name') or '(no name)'}",
                     config=manager,
                     buffer_bytes=number(listener, "per_connection_buffer_limit_bytes"),
                     routes=tuple(_routes(table)),
+                    filters=[
+                        {**one, "typed_config": discovered.get(text(one, "name"), {})}
+                        if "config_discovery" in one
+                        else one
+                        for one in parts(manager, "http_filters")
+                    ],
+                    metadata=part(table, "metadata"),
                 )
 
 

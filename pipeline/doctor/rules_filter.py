@@ -100,7 +100,7 @@ def message_timeout(case: Case) -> Iterator[Finding]:
 def body_mode(case: Case) -> Iterator[Finding]:
     """Envoy does not send what a route's plugins need to see."""
     for _, one in case.on_routes():
-        if one.plan is None or one.disabled:
+        if one.plan is None or one.disabled or _is_for_upgrades(one.route):
             continue
         wrong = list(_wrong_modes(one.mode, one.plan))
         if wrong:
@@ -246,6 +246,12 @@ def _wrong_modes(mode: dict[str, str], plan: RoutePlan) -> Iterator[tuple[str, s
 def _needed(one: OnRoute) -> dict[str, str]:
     assert one.plan is not None  # noqa: S101 - the caller looked
     return one.mode | {key: value for key, value, _ in _wrong_modes(one.mode, one.plan)}
+
+
+def _is_for_upgrades(route: EnvoyRoute | None) -> bool:
+    """Say whether a route takes upgrades alone, whose bodies no plugin reads."""
+    matched = parts(part(route.config, "match"), "headers") if route is not None else []
+    return any(text(header, "name") == "upgrade" for header in matched)
 
 
 def _upgrades(manager: Manager, route: EnvoyRoute | None) -> list[str]:

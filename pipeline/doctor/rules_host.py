@@ -8,7 +8,7 @@ from pipeline.doctor.attached import address_of
 from pipeline.doctor.case import Case
 from pipeline.doctor.dump import EnvoyRoute
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.values import number, part, parts, seconds, text
+from pipeline.doctor.values import Object, number, part, parts, seconds, text
 from pipeline.envoy.fingerprint import FINGERPRINT_KEY
 from pipeline.host.names import METADATA_NAMESPACE
 
@@ -164,9 +164,9 @@ def attempt_missing(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "attempt_missing",
                 "error",
-                f"the route {one.plan.route!r} has several backends and its cluster {cluster!r} "
-                "has no upstream-level filter: attempts go out with the client's credential, path "
-                "and model",
+                f"the route {one.plan.route!r} has attempts of its own and its cluster "
+                f"{cluster!r} no upstream-level filter: calls go out untranslated and, where it "
+                "has several backends, with the client's credential, path and model",
                 one.where,
                 "copy the route's cluster from `dragoman envoy`, with its http_filters, "
                 "priorities and endpoint metadata",
@@ -177,9 +177,9 @@ def config_drift(case: Case) -> Iterator[Finding]:
     """Envoy runs what another config asked for."""
     if case.expected is None or case.host is None:
         return
-    found = text(
-        part(case.host, "metadata", "filter_metadata", METADATA_NAMESPACE), FINGERPRINT_KEY
-    )
+    # The cluster of an Envoy that `run` started never changes; its route table says which config.
+    stamped = [part(case.host, "metadata"), *(one.manager.metadata for one in case.attached)]
+    found = next(filter(None, map(_fingerprint, stamped)), "")
     if found == case.expected.fingerprint:
         return
     where = f"cluster {case.cluster}, metadata"
@@ -221,6 +221,10 @@ def _request_limit(route: EnvoyRoute | None) -> int | None:
     return number(config, "request_body_buffer_limit") or number(
         config, "per_request_buffer_limit_bytes"
     )
+
+
+def _fingerprint(metadata: Object) -> str:
+    return text(part(metadata, "filter_metadata", METADATA_NAMESPACE), FINGERPRINT_KEY)
 
 
 def _quoted(word: str) -> str:

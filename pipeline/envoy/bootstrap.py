@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import yaml
 
 from pipeline.config.schema import Config
+from pipeline.envoy.resources import Resources
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.plan import RoutePlan
 
@@ -17,7 +19,6 @@ from pipeline.host.plan import RoutePlan
 def bootstrap(
     config: Config,
     plans: Mapping[str, RoutePlan],
-    default_urls: Mapping[str, str],
     ca_file: str | None = None,
 ) -> dict[str, Any]:
     """Return a complete bootstrap for Envoy, as JSON values.
@@ -25,15 +26,37 @@ def bootstrap(
     Args:
         config: a config that was loaded without error.
         plans: route names to what each route needs.
-        default_urls: provider names to the base URL of backends that name none.
         ca_file: certificate authorities for TLS; this machine's if absent.
 
     Raises:
         ConfigError: the extra `envoy` is not installed, or a backend has no URL.
     """
-    result: dict[str, Any] = _document_module().bootstrap_document(
-        config, plans, default_urls, ca_file
-    )
+    result: dict[str, Any] = _document_module().bootstrap_document(config, plans, ca_file)
+    return result
+
+
+def watching(config: Config, plans: Mapping[str, RoutePlan], folder: Path) -> dict[str, Any]:
+    """Return a bootstrap whose Envoy watches files for clusters, routes and the filter.
+
+    Args:
+        config: see `bootstrap`.
+        plans: see `bootstrap`.
+        folder: of these files, absolute.
+
+    Raises:
+        ConfigError: the extra `envoy` is not installed.
+    """
+    result: dict[str, Any] = _document_module().watching_document(config, plans, folder)
+    return result
+
+
+def resources(
+    config: Config,
+    plans: Mapping[str, RoutePlan],
+    ca_file: str | None = None,
+) -> Resources:
+    """Return what stands in the files of an Envoy that watches; see `bootstrap`."""
+    result: Resources = _document_module().resources_document(config, plans, ca_file)
     return result
 
 

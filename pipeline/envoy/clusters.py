@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoint
-from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstream_http
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from pipeline.config.schema import Config, RouteConfig
+from pipeline.config.tls import BackendTlsConfig
+from pipeline.envoy.failover import (
+    OVERPROVISIONING_PERCENT,
+    circuit_breakers,
+    outlier_detection,
+    while_left_out,
+)
 from pipeline.envoy.filters import attempt_filters, pack
+from pipeline.envoy.sockets import MATCHED_BY, SOCKET_KEY, USUAL, is_address, secure, tls_socket
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.names import BACKEND_KEY, METADATA_NAMESPACE
 from pipeline.host.plan import RoutePlan
 
 PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_MATCHED_BY = "envoy.transport_socket_match"
 _HTTP_PORT = 80
 _HTTPS_PORT = 443
-_CA_FILES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
-    "/etc/ssl/cert.pem",  # macOS, BSD
-)
-# Streams are long: Envoy's defaults of 1024 requests and 3 retries at once are too few.
-NO_LIMIT = cluster.CircuitBreakers(
-    thresholds=[
-        cluster.CircuitBreakersThresholds(
-            max_connections=65536,
-            max_pending_requests=65536,
-            max_requests=65536,
-            max_retries=65536,
-        )
-    ]
-)
-
-
-def find_ca_file() -> str:
-    """Return this machine's bundle of certificate authorities."""
-    return next((path for path in _CA_FILES if Path(path).is_file()), _CA_FILES[0])
+# Seen of Envoy 1.36 to 1.40: a buffer that crosses its mark while an upstream-level filter holds a
+# response back, be it the backend's or that of the stream to the host, ends Envoy in a segmentation
+# fault. Keep the mark out of reach: the listener's limit bounds bodies all the same.
+NO_WATERMARK_BYTES = 2**30
 
 
 def cluster_name(route: RouteConfig) -> str:
@@ -57,39 +44,40 @@ def route_cluster(
     route: RouteConfig,
     config: Config,
     plan: RoutePlan,
-    default_urls: Mapping[str, str],
     ca_file: str,
 ) -> cluster.Cluster:
     """Return the cluster of a route's backends: the first takes all, the next its failures."""
-    targets = [_target(name, config, default_urls) for name in route.backends]
+    targets = {one: _target(one, config) for one in route.backend_names}
     name = cluster_name(route)
     made = cluster.Cluster(
         name=name,
         type=cluster.ClusterDiscoveryType.STRICT_DNS,
         dns_lookup_family=cluster.ClusterDnsLookupFamily.V4_PREFERRED,
-        connect_timeout=timedelta(seconds=5),
+        connect_timeout=timedelta(seconds=route.connect_timeout),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name,
             endpoints=[
-                endpoint.LocalityLbEndpoints(priority=priority, lb_endpoints=[target.endpoint()])
-                for priority, target in enumerate(targets)
+                endpoint.LocalityLbEndpoints(
+                    priority=priority,
+                    lb_endpoints=[targets[one].endpoint(weight) for one, weight in shares.items()],
+                )
+                for priority, shares in enumerate(route.backends)
             ],
+            policy=endpoint.ClusterLoadAssignmentPolicy(
+                overprovisioning_factor=OVERPROVISIONING_PERCENT
+            ),
         ),
-        circuit_breakers=NO_LIMIT,
+        circuit_breakers=circuit_breakers(route.retries),
     )
-    secured = [target.secure for target in targets]
-    if all(secured):
-        made.transport_socket = _tls(ca_file)
-    elif any(secured):
-        made.transport_socket_matches = [
-            cluster.ClusterTransportSocketMatch(
-                name="tls",
-                match=Struct.from_dict({"tls": True}),
-                transport_socket=_tls(ca_file),
-            )
-        ]
+    if route.outlier is not None:
+        made.outlier_detection = outlier_detection(route.outlier)
+        made.common_lb_config = while_left_out()
+    if plan.attempt_answer:
+        made.per_connection_buffer_limit_bytes = NO_WATERMARK_BYTES
+    secure(made, [target.socket(ca_file) for target in targets.values()])
+    all_secure = all(target.secure for target in targets.values())
     made.typed_extension_protocol_options = {
-        PROTOCOLS: _protocols(all(secured), config, plan if plan.attempts else None)
+        PROTOCOLS: _protocols(all_secure, config, plan if plan.attempts else None)
     }
     return made
 
@@ -100,55 +88,63 @@ class _Target:
     hostname: str
     port: int
     secure: bool
+    host: str | None
+    tls: BackendTlsConfig | None
 
     @property
     def authority(self) -> str:
-        """The host header that the backend gets; with TLS it is the SNI too, so without port."""
+        """The host header that the backend gets."""
+        if self.host is not None:
+            return self.host
         host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-        return host if self.secure or self.port == _HTTP_PORT else f"{host}:{self.port}"
+        usual_port = _HTTPS_PORT if self.secure else _HTTP_PORT
+        return host if self.port == usual_port else f"{host}:{self.port}"
 
-    def endpoint(self) -> endpoint.LbEndpoint:
+    @property
+    def has_own_socket(self) -> bool:
+        """Whether TLS takes more than the host header's name to be checked."""
+        is_name = self.authority == self.hostname and not is_address(self.hostname)
+        return self.tls is not None or not is_name
+
+    def socket(self, ca_file: str) -> tuple[str, core.TransportSocket] | None:
+        """Return the socket of the backend with its name, None for plain text."""
+        if not self.secure:
+            return None
+        if not self.has_own_socket:
+            return USUAL, tls_socket(None, ca_file)
+        server = (self.tls and self.tls.sni) or self.hostname
+        return f"backend {self.backend}", tls_socket(server, ca_file, self.tls)
+
+    def endpoint(self, weight: int) -> endpoint.LbEndpoint:
         metadata = {METADATA_NAMESPACE: Struct.from_dict({BACKEND_KEY: self.backend})}
         if self.secure:
-            metadata[_MATCHED_BY] = Struct.from_dict({"tls": True})
+            name = f"backend {self.backend}" if self.has_own_socket else USUAL
+            metadata[MATCHED_BY] = Struct.from_dict({SOCKET_KEY: name})
         return endpoint.LbEndpoint(
             endpoint=endpoint.Endpoint(
                 address=socket_address(self.hostname, self.port), hostname=self.authority
             ),
             metadata=core.Metadata(filter_metadata=metadata),
+            load_balancing_weight=weight,
         )
 
 
-def _target(name: str, config: Config, default_urls: Mapping[str, str]) -> _Target:
+def _target(name: str, config: Config) -> _Target:
     backend = config.backends[name]
-    url = backend.url or default_urls.get(backend.provider)
+    url = backend.url
     if not url:
         raise ConfigError(
             Problem(f"backends.{name}.url", f"provider {backend.provider!r} needs a base URL")
         )
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    return _Target(
-        name, parts.hostname or "", parts.port or (_HTTPS_PORT if secure else _HTTP_PORT), secure
-    )
+    is_secure = parts.scheme == "https"
+    port = parts.port or (_HTTPS_PORT if is_secure else _HTTP_PORT)
+    return _Target(name, parts.hostname or "", port, is_secure, backend.host, backend.tls)
 
 
 def socket_address(host: str, port: int) -> core.Address:
     """Return an address of TCP."""
     return core.Address(socket_address=core.SocketAddress(address=host, port_value=port))
-
-
-def _tls(ca_file: str) -> core.TransportSocket:
-    context = tls.UpstreamTlsContext(
-        auto_host_sni=True,
-        auto_sni_san_validation=True,
-        common_tls_context=tls.CommonTlsContext(
-            validation_context=tls.CertificateValidationContext(
-                trusted_ca=core.DataSource(filename=ca_file)
-            )
-        ),
-    )
-    return core.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def _protocols(all_secure: bool, config: Config, attempts: RoutePlan | None) -> Any:

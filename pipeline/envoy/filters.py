@@ -11,6 +11,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
 from envoy_data_plane.envoy.extensions.filters.http.upstream_codec import v3 as upstream_codec
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
 from envoy_data_plane.envoy.type import v3 as types
 from envoy_data_plane.google.protobuf import Any
 
@@ -18,14 +19,15 @@ from pipeline.config.schema import Config
 from pipeline.host.names import (
     DETAILS_ATTRIBUTE,
     HOST_METADATA,
+    KEYED_KEY,
     LEVEL_METADATA,
     METADATA_NAMESPACE,
-    ORIGIN_ENCODING_KEY,
-    ORIGIN_PATH_KEY,
     ROUTE_METADATA,
     metadata_attribute,
 )
+from pipeline.host.origin import ORIGIN_ATTRIBUTES
 from pipeline.host.plan import RoutePlan
+from pipeline.host.preparing import ATTEMPT_BUDGET_S
 
 FILTER = "dragoman"
 # Another name: a route's overrides reach every filter of their name, in its cluster too, and would
@@ -57,6 +59,27 @@ _OVERRIDES = [
         (_Headers.SEND, _Body.STREAMED, _Headers.SEND),
     )
 ]
+
+_OUR_METADATA = ext_proc.MetadataOptions(
+    receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(untyped=[METADATA_NAMESPACE])
+)
+
+# A stream that ends before its first answer is tried anew, with another host process: who
+# finds the first one gone would fail otherwise.
+_ELSEWHERE = core.RetryPolicy(
+    retry_on="connect-failure,refused-stream,reset",
+    num_retries=2,
+    retry_back_off=core.BackoffStrategy(
+        base_interval=timedelta(milliseconds=1), max_interval=timedelta(milliseconds=10)
+    ),
+    retry_host_predicate=[
+        core.RetryPolicyRetryHostPredicate(
+            name="envoy.retry_host_predicates.previous_hosts",
+            typed_config=Any.pack(previous_hosts.PreviousHostsPredicate()),
+        )
+    ],
+    host_selection_retry_max_attempts=5,
+)
 
 
 def pack(message: Message) -> Any:
@@ -105,11 +128,7 @@ def router_filter(
         ),
         allow_mode_override=True,
         allowed_override_modes=_OVERRIDES,
-        metadata_options=ext_proc.MetadataOptions(
-            receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(
-                untyped=[METADATA_NAMESPACE]
-            )
-        ),
+        metadata_options=_OUR_METADATA,
         status_on_error=types.HttpStatus(code=types.StatusCode(503)),
     )
     return hcm.HttpFilter(name=FILTER, typed_config=pack(processor))
@@ -128,25 +147,44 @@ def route_override(plan: RoutePlan) -> dict[str, Any]:
     return {FILTER: pack(ext_proc.ExtProcPerRoute(overrides=overrides))}
 
 
+def attempt_override() -> dict[str, Any]:
+    """Return the per-route configuration with which attempts show no body."""
+    headers_alone = _Mode(
+        request_header_mode=_Headers.SEND,
+        request_body_mode=_Body.NONE,
+        request_trailer_mode=_Headers.SKIP,
+        response_header_mode=_Headers.SKIP,
+        response_trailer_mode=_Headers.SKIP,
+    )
+    overrides = ext_proc.ExtProcOverrides(processing_mode=headers_alone)
+    return {ATTEMPT_FILTER: pack(ext_proc.ExtProcPerRoute(overrides=overrides))}
+
+
 def attempt_filters(config: Config, plan: RoutePlan) -> list[hcm.HttpFilter]:
-    """Return the filters that each attempt at one of a route's backends passes."""
-    duplex = _Body.FULL_DUPLEX_STREAMED if plan.attempt_body else _Body.NONE
+    """Return the filters that each attempt at one of a route's backends passes.
+
+    Bodies are BUFFERED, answers too until the host sees what they are: FULL_DUPLEX_STREAMED would
+    let no mode be overridden, so that streams of the client's own format had to be sent as well.
+    """
+    answers = _Headers.SEND if plan.attempt_answer else _Headers.SKIP
     processor = ext_proc.ExternalProcessor(
         grpc_service=_service("upstream", plan.route),
         processing_mode=_Mode(
             request_header_mode=_Headers.SEND,
-            request_body_mode=duplex,
-            # Full duplex requires the trailers.
-            request_trailer_mode=_Headers.SEND if plan.attempt_body else _Headers.SKIP,
-            response_header_mode=_Headers.SKIP,
-            response_trailer_mode=_Headers.SKIP,
+            request_body_mode=_Body.BUFFERED if plan.attempt_body else _Body.NONE,
+            request_trailer_mode=_Headers.SKIP,
+            response_header_mode=answers,
+            response_body_mode=_Body.BUFFERED if plan.attempt_answer else _Body.NONE,
+            response_trailer_mode=answers,
         ),
+        allow_mode_override=plan.attempt_answer,
         request_attributes=[
             HOST_METADATA,
-            metadata_attribute(ORIGIN_PATH_KEY),
-            metadata_attribute(ORIGIN_ENCODING_KEY),
+            *ORIGIN_ATTRIBUTES,
+            metadata_attribute(KEYED_KEY),
         ],
-        message_timeout=_message_timeout(config, [plan]),
+        metadata_options=_OUR_METADATA,
+        message_timeout=timedelta(seconds=ATTEMPT_BUDGET_S + config.envoy.slack),
         status_on_error=types.HttpStatus(code=types.StatusCode(503)),
     )
     return [
@@ -169,5 +207,7 @@ def _service(level: str, route: str | None = None) -> core.GrpcService:
         metadata.append(core.HeaderValue(key=ROUTE_METADATA, value=route))
     # No timeout here: it would end the whole stream, not one message.
     return core.GrpcService(
-        envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=HOST_CLUSTER), initial_metadata=metadata
+        envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=HOST_CLUSTER),
+        initial_metadata=metadata,
+        retry_policy=_ELSEWHERE,
     )

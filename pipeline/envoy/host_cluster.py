@@ -16,11 +16,15 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from pipeline.config.quantities import split_address
 from pipeline.config.schema import Config
 from pipeline.config.workers import worker_addresses
-from pipeline.envoy.clusters import NO_LIMIT, PROTOCOLS, find_ca_file, socket_address
+from pipeline.envoy.clusters import NO_WATERMARK_BYTES, PROTOCOLS, socket_address
+from pipeline.envoy.failover import circuit_breakers
 from pipeline.envoy.filters import HOST_CLUSTER, pack
+from pipeline.envoy.sockets import find_ca_file
 from pipeline.errors import ConfigError, Problem
 
-# Who was killed refuses connections until it is started again: the first that is refused tells,
+# The marks of a stream's own buffer, see `NO_WATERMARK_BYTES`; Envoy's default before 1.36.
+_WINDOW_BYTES = 256 * 2**20
+# Who was killed refuses connections until it is started again: the first stream that is lost tells,
 # and not the next health check.
 _GONE = cluster.OutlierDetection(
     split_external_local_origin_errors=True,
@@ -47,13 +51,16 @@ def host_cluster(config: Config) -> cluster.Cluster:
         cluster.ClusterDiscoveryType.STATIC if is_unix else cluster.ClusterDiscoveryType.STRICT_DNS
     )
     http2 = upstream_http.HttpProtocolOptionsExplicitHttpConfig(
-        http2_protocol_options=core.Http2ProtocolOptions()
+        http2_protocol_options=core.Http2ProtocolOptions(
+            initial_stream_window_size=_WINDOW_BYTES, initial_connection_window_size=_WINDOW_BYTES
+        )
     )
-    made = cluster.Cluster(
+    return cluster.Cluster(
         name=HOST_CLUSTER,
         type=kind,
         dns_lookup_family=cluster.ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=timedelta(seconds=1),
+        per_connection_buffer_limit_bytes=NO_WATERMARK_BYTES,
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=HOST_CLUSTER,
@@ -78,18 +85,19 @@ def host_cluster(config: Config) -> cluster.Cluster:
                 grpc_health_check=core.HealthCheckGrpcHealthCheck(),
             )
         ],
-        circuit_breakers=NO_LIMIT,
+        outlier_detection=_GONE,
+        common_lb_config=cluster.ClusterCommonLbConfig(
+            # Only where every one says that it drains may a stream still go to one of them.
+            healthy_panic_threshold=types.Percent(value=1.0),
+            # Else Envoy keeps what it found to itself for up to a second, and its threads go on
+            # giving streams to who is gone: the fewer it has the more it gets.
+            update_merge_window=timedelta(0),
+        ),
+        circuit_breakers=circuit_breakers(),
         typed_extension_protocol_options={
             PROTOCOLS: pack(upstream_http.HttpProtocolOptions(explicit_http_config=http2))
         },
     )
-    if server.workers > 1:
-        # Only where every worker says that it drains may a stream still go to one of them.
-        made.common_lb_config = cluster.ClusterCommonLbConfig(
-            healthy_panic_threshold=types.Percent(value=1.0)
-        )
-        made.outlier_detection = _GONE
-    return made
 
 
 def _host_address(address: str) -> core.Address:

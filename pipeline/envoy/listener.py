@@ -8,6 +8,7 @@ from datetime import timedelta
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.listener import v3 as listener
+from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.http.router import v3 as router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import (
@@ -19,7 +20,6 @@ from pipeline.config.quantities import split_address
 from pipeline.config.schema import Config
 from pipeline.envoy.filters import pack, router_filter
 from pipeline.envoy.local_replies import local_replies
-from pipeline.envoy.routes import route_configuration
 from pipeline.host.names import CONTROL_PREFIX
 from pipeline.host.plan import RoutePlan
 
@@ -33,18 +33,38 @@ _EVERYTHING = RoutePlan(
     budget_s=0.0,
     attempts=False,
     attempt_body=False,
+    attempt_answer=False,
 )
 
 
-def client_listener(config: Config, plans: Mapping[str, RoutePlan]) -> listener.Listener:
-    """Return the one listener."""
+def enabled_by_routes(config: Config, plans: Mapping[str, RoutePlan]) -> hcm.HttpFilter:
+    """Return the filter at the router level."""
     router_level = router_filter(config, plans.values(), _EVERYTHING, [])
     # Routes enable it. Envoy answers what is no HTTP before there is any route, and would close the
     # connection without a word while the host still thinks about that answer.
     router_level.disabled = True
+    return router_level
+
+
+def client_listener(
+    config: Config,
+    router_level: hcm.HttpFilter,
+    *,
+    routes: route.RouteConfiguration | None = None,
+    rds: hcm.Rds | None = None,
+) -> listener.Listener:
+    """Return the one listener.
+
+    Args:
+        config: the config.
+        router_level: the filter at the router level.
+        routes: the route table, or
+        rds: where it is found.
+    """
     manager = hcm.HttpConnectionManager(
         stat_prefix="dragoman",
-        route_config=route_configuration(config, plans),
+        route_config=routes,
+        rds=rds,
         http_filters=[
             router_level,
             hcm.HttpFilter(

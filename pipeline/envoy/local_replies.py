@@ -12,7 +12,7 @@ from envoy_data_plane.google.protobuf import Struct
 
 from pipeline.dialects.registry import builtin
 from pipeline.envoy.filters import pack
-from pipeline.host.names import DETAILS_PREFIX
+from pipeline.host.names import DETAILS_PREFIX, METADATA_NAMESPACE, ORIGIN_PATH_KEY
 
 # By status, the most special first; the last one takes what is left.
 FAULTS = (
@@ -70,12 +70,26 @@ def _is_envoys_own() -> accesslog.AccessLogFilter:
 
 def _messages_path() -> accesslog.AccessLogFilter:
     path = matcher.StringMatcher(
-        safe_regex=matcher.RegexMatcher(regex=r"(/[^?]*)?/v1/messages(\?.*)?")
+        safe_regex=matcher.RegexMatcher(regex=r"(/[^?]*)?/v1/messages(/count_tokens)?(\?.*)?")
     )
-    return accesslog.AccessLogFilter(
+    as_it_stands = accesslog.AccessLogFilter(
         header_filter=accesslog.HeaderFilter(
             header=route.HeaderMatcher(name=":path", string_match=path)
         )
+    )
+    # An attempt may have put another API's path in its place.
+    as_it_came = accesslog.AccessLogFilter(
+        metadata_filter=accesslog.MetadataFilter(
+            matcher=matcher.MetadataMatcher(
+                filter=METADATA_NAMESPACE,
+                path=[matcher.MetadataMatcherPathSegment(key=ORIGIN_PATH_KEY)],
+                value=matcher.ValueMatcher(string_match=path),
+            ),
+            match_if_key_not_found=False,
+        )
+    )
+    return accesslog.AccessLogFilter(
+        or_filter=accesslog.OrFilter(filters=[as_it_stands, as_it_came])
     )
 
 

@@ -143,6 +143,11 @@ class EnvoyProcess:
             process.kill()
             await process.wait()
 
+    def kill(self) -> None:
+        """End Envoy now, and wait for nothing."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
     async def _ready(self, process: asyncio.subprocess.Process, admin_file: Path) -> str:
         while not (admin := _read(admin_file)):
             await self._pause(process)

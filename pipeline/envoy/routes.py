@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
-from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
-from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities import (
-    v3 as previous_priorities,
-)
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from pipeline.config.schema import Config, MatchConfig, RouteConfig
 from pipeline.dialects.openai_errors import error_document
 from pipeline.dialects.strict_json import dumps
 from pipeline.envoy.clusters import cluster_name
-from pipeline.envoy.dispatch import Entry, entries, picked_by_host
-from pipeline.envoy.filters import pack, route_override
+from pipeline.envoy.dispatch import entries, picked_by_host
+from pipeline.envoy.failover import client_silence_s, retry_policy
+from pipeline.envoy.filters import attempt_override, route_override
 from pipeline.host.names import (
     CONTROL_PREFIX,
     METADATA_NAMESPACE,
@@ -37,18 +35,32 @@ NO_ROUTE = RoutePlan(
     budget_s=0.0,
     attempts=False,
     attempt_body=False,
+    attempt_answer=False,
 )
 """The plan of a request that no route matches: the host only shapes the 404."""
+
+TABLE = "dragoman"
+"""Name of the route table."""
 
 _Append = core.HeaderValueOptionHeaderAppendAction
 
 
 def route_configuration(config: Config, plans: Mapping[str, RoutePlan]) -> route.RouteConfiguration:
     """Return all routes; the first that matches is taken, as in the config."""
-    picked = [_picked(chosen, config, plans) for chosen in picked_by_host(config.routes)]
-    matched = [_matched(entry, config, plans) for entry in entries(config.routes)]
+    picked = [
+        made
+        for chosen in picked_by_host(config.routes)
+        for made in _routes(_picked(chosen), chosen.name, chosen, config, plans[chosen.name])
+    ]
+    matched = [
+        made
+        for entry in entries(config.routes)
+        for made in _routes(
+            _match(entry.match), entry.name, entry.target, config, entry.plan(plans)
+        )
+    ]
     return route.RouteConfiguration(
-        name="dragoman",
+        name=TABLE,
         virtual_hosts=[
             route.VirtualHost(name="all", domains=["*"], routes=[*picked, *matched, _unmatched()])
         ],
@@ -75,14 +87,43 @@ def _report(key: str, header: str) -> core.HeaderValueOption:
     )
 
 
-def _picked(chosen: RouteConfig, config: Config, plans: Mapping[str, RoutePlan]) -> route.Route:
+def _picked(chosen: RouteConfig) -> route.RouteMatch:
     # The header alone: a plugin may have changed the path since the match.
-    match = route.RouteMatch(prefix="/", headers=[_exact(ROUTE_HEADER, chosen.name)])
-    return _route(chosen.name, match, chosen, config, plans[chosen.name])
+    return route.RouteMatch(prefix="/", headers=[_exact(ROUTE_HEADER, chosen.name)])
 
 
-def _matched(entry: Entry, config: Config, plans: Mapping[str, RoutePlan]) -> route.Route:
-    return _route(entry.name, _match(entry.match), entry.target, config, entry.plan(plans))
+def _routes(
+    match: route.RouteMatch,
+    name: str,
+    target: RouteConfig | None,
+    config: Config,
+    plan: RoutePlan,
+) -> Iterator[route.Route]:
+    """Yield Envoy's route for a match, before it that of WebSockets where they may pass."""
+    if target is not None and target.other == "pass" and target.backends:
+        yield _upgraded(match, name, target, config, plan)
+    yield _route(name, match, target, config, plan)
+
+
+def _upgraded(
+    match: route.RouteMatch, name: str, target: RouteConfig, config: Config, plan: RoutePlan
+) -> route.Route:
+    # Headers alone, for path and credential: such a body never ends, and would be waited for.
+    unread = replace(plan, request_body=False, response_body=False)
+    upgrade = route.HeaderMatcher(
+        name="upgrade", string_match=matcher.StringMatcher(exact="websocket", ignore_case=True)
+    )
+    # A GET, which is no LLM call: nothing else may come by unread.
+    headers = [*match.headers, _exact(":method", "GET"), upgrade]
+    match = route.RouteMatch(path=match.path, prefix=match.prefix, headers=headers)
+    made = _route(name, match, target, config, unread)
+    made.typed_per_filter_config |= attempt_override()
+    action = _action(target)
+    action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket")]
+    # A conversation lasts as long as it does; a pause still has its limit.
+    action.timeout = timedelta()
+    made.route = action
+    return made
 
 
 def _unmatched() -> route.Route:
@@ -115,31 +156,14 @@ def _route(
 
 def _action(target: RouteConfig) -> route.RouteAction:
     timeout = timedelta(seconds=target.timeout)
-    action = route.RouteAction(
+    return route.RouteAction(
         cluster=cluster_name(target),
         auto_host_rewrite=True,
         timeout=timeout,
-        # Models think in silence, so the pause between bytes has no tighter limit than the whole;
-        # a full-duplex stream to a silent host has no other limit at all.
-        idle_timeout=timeout,
+        # The client's side; a full-duplex stream to a silent host has no other limit at all.
+        idle_timeout=timedelta(seconds=client_silence_s(target)),
+        retry_policy=retry_policy(target),
     )
-    if len(target.backends) > 1:
-        action.retry_policy = route.RetryPolicy(
-            retry_on="5xx,reset,connect-failure,refused-stream,retriable-status-codes",
-            retriable_status_codes=[429],
-            num_retries=len(target.backends) - 1,
-            retry_priority=route.RetryPolicyRetryPriority(
-                name="envoy.retry_priorities.previous_priorities",
-                typed_config=pack(previous_priorities.PreviousPrioritiesConfig(update_frequency=1)),
-            ),
-            retry_host_predicate=[
-                route.RetryPolicyRetryHostPredicate(
-                    name="envoy.retry_host_predicates.previous_hosts",
-                    typed_config=pack(previous_hosts.PreviousHostsPredicate()),
-                )
-            ],
-        )
-    return action
 
 
 def _answer(made: route.Route, code: str, message: str) -> None:

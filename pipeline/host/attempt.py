@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.api.call import Call
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
-from pipeline.api.headers import NO_EDITS, HeaderEdits
-from pipeline.api.provider import Backend, Provider
-from pipeline.dialects.sse import Frame
+from pipeline.api.headers import HeaderEdits
+from pipeline.api.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
+from pipeline.host.backends import Link
 from pipeline.host.names import (
     BACKEND_KEY,
+    DROPPED_KEY,
     HOST_METADATA,
+    KEYED_KEY,
     METADATA_NAMESPACE,
-    ORIGIN_ENCODING_KEY,
-    ORIGIN_PATH_KEY,
     metadata_attribute,
 )
+from pipeline.host.origin import is_origin_known, origin_report, original, restored
+from pipeline.host.preparing import dropped_words, prepared
 from pipeline.host.runtime import Observer, Route, Runtime
+from pipeline.host.tenancy import CREDENTIAL_HEADERS
+from pipeline.host.translating import TranslatedResponse
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
 
-_ORIGIN_PATH = metadata_attribute(ORIGIN_PATH_KEY)
-_ORIGIN_ENCODING = metadata_attribute(ORIGIN_ENCODING_KEY)
+_LOGGER = logging.getLogger(__name__)
+_KEYED = metadata_attribute(KEYED_KEY)
+_YES = "yes"
+# Wherever some provider takes a key.
+_CREDENTIALS = CREDENTIAL_HEADERS | {"x-goog-api-key", "proxy-authorization"}
 
 # Envoy sends the metadata as protobuf text in one string: read the one flat key, nothing else.
 _BACKEND = re.compile(
@@ -35,7 +44,7 @@ _BACKEND = re.compile(
 
 
 class AttemptSession:
-    """Prepares one attempt: path, credential and body for its backend. It keeps no state.
+    """Prepares one attempt and translates what is answered to it; it keeps no state beyond.
 
     Args:
         runtime: the compiled config.
@@ -49,54 +58,79 @@ class AttemptSession:
         self._observer = observer
         self._request: Request | None = None
         self._dialect: Dialect | None = None
-        self._used: tuple[Backend, Provider] | None = None
+        self._link: Link | None = None
+        self._has_others_key = False
+        self._report: dict[str, str] = {}
+        self._response: TranslatedResponse | None = None
 
     async def request_headers(
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
     ) -> Verdict:
         """Find the backend, and prepare the attempt unless that takes the body."""
-        request, _ = reading.read_request(_original(pairs, attributes))
-        self._request = request
+        request, _ = reading.read_request(original(pairs, attributes))
         self._dialect = self._dialect_of(request)
-        used = self._used = self._backend(attributes)
-        if used is None:
+        link = self._link = self._linked(attributes)
+        if link is None:
             message = "the attempt's host belongs to no backend of its route"
             return self.fault(status=503, code="unknown_backend", message=message)
-        backend, provider = used
+        if not is_origin_known(attributes):
+            self._report = origin_report(request, None)
+        self._has_others_key = attributes.get(_KEYED) == _YES
+        if self._has_others_key:
+            request = replace(request, headers=request.headers.edited(_NO_CREDENTIALS))
+        self._request = request
         is_call = reading.is_call(request, self._dialect)
-        if is_call and not ends and provider.reads_body(backend):
-            return Proceed(wish="whole")
-        return self._prepared(used, request, None)
+        asked = self._dialect.name if is_call and self._dialect is not None else None
+        if is_call and not ends and not link.connection.passes(asked):
+            if not self._is_sent_bodies():
+                message = "the route is not prepared for calls of this API"
+                return self.fault(status=503, code="provider_error", message=message)
+            return Proceed(wish="whole", hides_answer=self._hides_answer(link, asked))
+        may_translate = ends and not self._hides_answer(link, asked)
+        verdict = await self._prepared(link, request, None, may_translate=may_translate)
+        if isinstance(verdict, Proceed) and self._response is None:
+            # Seen of Envoy 1.40: an answer that comes before its request has ended, and is held
+            # back for us, ends it in a segmentation fault. What is held here has ended.
+            verdict.hides_answer = self._is_sent_answers()
+        return verdict
 
     async def request_body(self, body: bytes) -> Verdict:
         """Prepare the attempt with the call."""
-        request, dialect, used = self._request, self._dialect, self._used
+        request, dialect, link = self._request, self._dialect, self._link
         assert request is not None  # noqa: S101 - a body is wanted after headers alone
         assert dialect is not None  # noqa: S101
-        assert used is not None  # noqa: S101
+        assert link is not None  # noqa: S101
         try:
             max_bytes = self._runtime.config.limits.request_body
             call = reading.read_call(body, request, dialect, max_bytes)
         except InvalidCall as error:
             return self.fault(status=error.status, code=error.code, message=error.message)
-        return self._prepared(used, request, call)
+        may_translate = not self._hides_answer(link, dialect.name)
+        return await self._prepared(link, request, call, may_translate=may_translate)
 
     async def response_headers(
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
     ) -> Verdict:
-        """Leave the response as it is."""
-        del pairs, ends, attributes
-        return PROCEED
+        """See the response's headers, and say how its body is wanted."""
+        del attributes
+        if self._response is None:
+            return PROCEED
+        return self._response.headers(pairs, ends=ends)
 
     async def response_body(self, body: bytes) -> Verdict:
-        """Leave the response as it is."""
-        del body
-        return PROCEED
+        """Translate a whole answer, or an error."""
+        return PROCEED if self._response is None else self._response.body(body)
 
     async def response_events(self, frames: list[Frame], *, ended: bool) -> Emit:
-        """Leave the response as it is."""
+        """Leave the events as they are: at this level streams are bytes."""
         del ended
         return Emit(b"".join(frame.raw for frame in frames), is_original=True)
+
+    async def response_bytes(self, data: bytes, *, ended: bool) -> Emit:
+        """Translate a piece of a stream."""
+        if self._response is None:
+            return Emit(data, is_original=True)
+        return self._response.piece(data, ended=ended)
 
     def fault(self, *, status: int, code: str, message: str) -> Finish:
         """Word a fault of the attempt."""
@@ -104,8 +138,9 @@ class AttemptSession:
         return replies.refusal(self._dialect, status=status, code=code, message=message)
 
     def fault_in_stream(self, *, status: int, code: str, message: str) -> Emit:
-        """Word a fault of an answer: none is read at this level."""
-        del status, message
+        """Word a fault of a stream as the event that ends it."""
+        if self._response is not None:
+            return self._response.fault(status=status, code=code, message=message)
         self._observer.violation(code)
         return Emit(b"", is_original=False, end=True)
 
@@ -117,36 +152,62 @@ class AttemptSession:
         dialects = self._runtime.dialects
         return dialects.by_name(named) if named else dialects.for_path(request.path)
 
-    def _backend(self, attributes: Mapping[str, str]) -> tuple[Backend, Provider] | None:
+    def _linked(self, attributes: Mapping[str, str]) -> Link | None:
         if self._route is None:
             return None
-        match = _BACKEND.search(attributes.get(HOST_METADATA, ""))
-        name = match[1] if match is not None else ""
-        return next((used for used in self._route.backends if used[0].name == name), None)
+        name = backend_named(attributes)
+        return next((link for link in self._route.links if link.backend.name == name), None)
 
-    def _prepared(
-        self, used: tuple[Backend, Provider], request: Request, call: Call | None
-    ) -> Proceed:
-        backend, provider = used
-        attempt = provider.prepare(backend, request, call)
-        if attempt.call is not None:
+    def _is_sent_answers(self) -> bool:
+        return self._route is not None and self._route.plan.attempt_answer
+
+    def _hides_answer(self, link: Link, asked: str | None) -> bool:
+        return self._is_sent_answers() and link.connection.keeps_answers(asked)
+
+    def _is_sent_bodies(self) -> bool:
+        return self._route is not None and self._route.plan.attempt_body
+
+    async def _prepared(
+        self, link: Link, request: Request, call: Call | None, *, may_translate: bool
+    ) -> Verdict:
+        made = await prepared(
+            link,
+            request,
+            call,
+            self._dialect,
+            self._observer,
+            may_translate=may_translate and self._is_sent_answers(),
+        )
+        if isinstance(made, Finish):
+            return made
+        edits = made.headers
+        is_keyed = not _CREDENTIALS.isdisjoint(edits.set)
+        if self._has_others_key:
+            # The backend before left its own: this one must not get it.
+            edits = HeaderEdits(remove=_CREDENTIALS - edits.set.keys()).then(edits)
+        if made.translation is not None:
+            limits = self._runtime.config.limits
+            self._response = TranslatedResponse(
+                made.translation, self._dialect, limits.response_body, self._observer
+            )
+        if made.dropped:
+            self._observer.dropped(link.backend.name, made.dropped)
+            _LOGGER.debug("backend %r is not sent %s", link.backend.name, ", ".join(made.dropped))
+        # Said at every attempt: what the one before it left out is not this one's.
+        report = {**self._report, DROPPED_KEY: dropped_words(made.dropped)}
+        if is_keyed:
+            report[KEYED_KEY] = _YES
+        if made.body is not None:
             plain = HeaderEdits(remove=frozenset({"content-encoding"}))
-            return Proceed(edits=plain.then(attempt.headers), body=attempt.call.encode())
-        # An attempt before this one may have sent a plain body.
-        encoding = request.headers.get("content-encoding")
-        stated = HeaderEdits(set={"content-encoding": encoding}) if encoding else NO_EDITS
-        return Proceed(edits=stated.then(attempt.headers))
+            return Proceed(edits=plain.then(edits), body=made.body, report=report)
+        # An attempt before this one may have sent another body.
+        return Proceed(edits=restored(request).then(edits), report=report)
 
 
-def _original(pairs: Pairs, attributes: Mapping[str, str]) -> Pairs:
-    """Return the headers as the router level let them go on.
+_NO_CREDENTIALS = HeaderEdits(remove=_CREDENTIALS)
 
-    Envoy has one set of headers for all attempts, which keeps what each of them changed.
-    """
-    path = attributes.get(_ORIGIN_PATH)
-    if path is None:
-        return pairs  # Envoy went on without the router level
-    kept = tuple(pair for pair in pairs if pair[0] not in {":path", "content-encoding"})
-    original: Pairs = ((":path", path.encode("latin-1")), *kept)
-    encoding = attributes.get(_ORIGIN_ENCODING)
-    return (*original, ("content-encoding", encoding.encode("latin-1"))) if encoding else original
+
+def backend_named(attributes: Mapping[str, str]) -> str:
+    """Return the backend of the host that Envoy picked, empty where it is none of ours."""
+    match = _BACKEND.search(attributes.get(HOST_METADATA, ""))
+    return match[1] if match is not None else ""

@@ -30,16 +30,38 @@ CODES: Mapping[str, Code] = {
     "invalid_type": Code(400, "A field has the wrong JSON type; `param` names it."),
     "invalid_value": Code(400, "A field has a value that the API does not know; `param` names it."),
     "invalid_encoding": Code(400, "The body is not encoded as its `content-encoding` says."),
-    "unsupported_encoding": Code(415, "The body's `content-encoding` is neither gzip nor deflate."),
+    "unsupported_encoding": Code(
+        415,
+        "The body's `content-encoding` is none of gzip, deflate and, "
+        "with `dragoman[encodings]`, br and zstd.",
+    ),
     "body_too_large": Code(413, "The body is larger than `limits.request_body`."),
     "route_not_found": Code(404, "No route of the config matches the request."),
     "not_an_llm_call": Code(
         404, "The request is no LLM call, and its route refuses others (`other: refuse`)."
     ),
+    "model_not_found": Code(404, "The config names no such model (`GET /v1/models/{id}`)."),
+    "patch_failed": Code(400, "The backend's `patch` cannot be applied to this call."),
+    "unsupported_by_backend": Code(
+        400, "The backend's provider cannot serve such a call at all; `param` names the field."
+    ),
+    "lossy_translation": Code(
+        400, "The backend is `strict`, and its provider cannot carry the fields that are named."
+    ),
     # --- the provider's answer
+    "credential_unavailable": Code(
+        503, "The backend's source of credentials has none now; the message says why."
+    ),
+    "credential_timeout": Code(503, "The backend's credential did not come in time."),
+    "provider_error": Code(
+        503, "A provider's own code failed; 502 where it was over the answer. The log has where."
+    ),
     "unreadable_answer": Code(
         502, "The answer cannot be decoded, or is none of its API and must be read."
     ),
+    "bad_upstream_answer": Code(502, "What the provider sent is no answer of its API."),
+    "upstream_stream_cut": Code(502, "The provider's stream ended before its answer did."),
+    "upstream_error": Code(502, "The provider failed and gave no code of its own."),
     "answer_too_large": Code(502, "The answer is larger than `limits.response_body`."),
     "event_too_large": Code(502, "An event of the stream is larger than `limits.event`."),
     "trailers_unsupported": Code(

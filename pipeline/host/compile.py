@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline.api.provider import Backend, Provider
+from pipeline.api.provider import Provider
 from pipeline.api.signals import SignalFunction
-from pipeline.config.schema import Config, RouteConfig
+from pipeline.config.schema import Config, InstanceConfig, RouteConfig
 from pipeline.config.source import Source
 from pipeline.dialects.registry import Dialects, builtin
 from pipeline.errors import ConfigError, Problem
-from pipeline.host.backends import BUILT_IN, PassThrough, make_backends
+from pipeline.host.backends import Link, make_links
 from pipeline.host.chain import compile_chain
 from pipeline.host.instances import Instance, make_instances
+from pipeline.host.loading import installed_providers
 from pipeline.host.plan import RoutePlan
 from pipeline.host.routing import compile_matcher
 from pipeline.host.runtime import Route, Runtime
@@ -24,25 +25,45 @@ _LEAST_BUDGET_S = 0.2
 _ROUTING_PSEUDO_HEADERS = frozenset({":path", ":authority", ":method"})
 
 
-def compile_config(config: Config, source: Source) -> Runtime:
+def compile_config(config: Config, source: Source, running: Runtime | None = None) -> Runtime:
     """Load the plugins and compile every route.
+
+    Args:
+        config: the config.
+        source: its document.
+        running: what runs now; plugins that stay the same are taken over from it.
 
     Raises:
         ConfigError: with the problems found.
     """
-    instances = make_instances(config, source)
+    # The file by its name: what a symbolic link leads to changes with every update of a ConfigMap.
+    is_there = running is not None and running.source.file == source.file
+    taken_over: Mapping[str, Instance] = {}
+    if running is not None and is_there and running.config.plugins_dir == config.plugins_dir:
+        taken_over = running.instances
+    instances = make_instances(config, source, taken_over)
     dialects = builtin()
-    providers: dict[str, Provider] = dict(BUILT_IN)
+    providers: dict[str, Provider] = {}
     signals: dict[str, SignalFunction] = {}
     _raise_any(_registered(instances, source, dialects, providers, signals))
-    backends = make_backends(config, source, providers)
+    implied = _implied(config, source, providers, taken_over)
+    instances = {**instances, **implied}
+    _raise_any(_supplied(implied, source, providers))
+    links = make_links(config, source, providers)
+    # With the URLs that their providers know: Envoy's configuration is made of these.
+    urls = {
+        name: backend.model_copy(update={"url": links[name].backend.url.geturl()})
+        for name, backend in config.backends.items()
+    }
+    config = config.model_copy(update={"backends": urls})
     _raise_any(_unknown_dialects(config, source, dialects))
-    _raise_any(_keys_handed_on(config, source, backends, providers))
+    _raise_any(_keys_handed_on(config, source, links))
     routes = {
         settings.name: _route(
             settings,
             [instances[name] for name in settings.plugins],
-            tuple((backends[n], providers[backends[n].provider]) for n in settings.backends),
+            tuple(links[name] for name in settings.backend_names),
+            dialects,
         )
         for settings in config.routes
     }
@@ -53,6 +74,7 @@ def compile_config(config: Config, source: Source) -> Runtime:
         instances=instances,
         dialects=dialects,
         providers=providers,
+        links=links,
         signals=signals,
         routes=routes,
         routing_headers=_ROUTING_PSEUDO_HEADERS | matched,
@@ -88,6 +110,51 @@ def _registered(
                     yield source.problem(("plugins", instance.name), message)
 
 
+def _implied(
+    config: Config,
+    source: Source,
+    providers: Mapping[str, Provider],
+    running: Mapping[str, Instance],
+) -> dict[str, Instance]:
+    """Make the plugins that bring along what the config's backends name and nobody registered."""
+    if all(backend.provider in providers for backend in config.backends.values()):
+        return {}  # asking what is installed reads the disk
+    entries = installed_providers()
+    implied: dict[str, InstanceConfig] = {}
+    problems: list[Problem] = []
+    for name, backend in config.backends.items():
+        wanted = backend.provider
+        if wanted in providers or wanted not in entries:
+            continue
+        if len(entries[wanted]) > 1:
+            owners = ", ".join(sorted(entry.value for entry in entries[wanted]))
+            message = f"several plugins bring a provider {wanted!r} along: {owners}"
+            problems.append(source.problem(("backends", name, "provider"), message))
+            continue
+        uses = entries[wanted][0].value
+        implied[uses] = InstanceConfig(uses=uses)
+    if problems:
+        raise ConfigError(*problems)
+    return make_instances(config.model_copy(update={"plugins": implied}), source, running)
+
+
+def _supplied(
+    implied: Mapping[str, Instance], source: Source, providers: dict[str, Provider]
+) -> Iterator[Problem]:
+    def add(name: str, provider: Provider) -> None:
+        providers.setdefault(name, provider)
+
+    for instance in implied.values():
+        try:
+            if instance.has("register_providers"):
+                instance.hooks["register_providers"](add)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+            message = (
+                f"register_providers of {instance.name} failed: {type(error).__name__}: {error}"
+            )
+            yield source.problem(("backends",), message)
+
+
 def _unknown_dialects(config: Config, source: Source, dialects: Dialects) -> Iterator[Problem]:
     known = ", ".join(dialects.names)
     for index, route in enumerate(config.routes):
@@ -99,23 +166,24 @@ def _unknown_dialects(config: Config, source: Source, dialects: Dialects) -> Ite
 def _keys_handed_on(
     config: Config,
     source: Source,
-    backends: Mapping[str, Backend],
-    providers: Mapping[str, Provider],
+    links: Mapping[str, Link],
 ) -> Iterator[Problem]:
     # Envoy has one set of headers for all attempts: the key of one stays for the next, which
     # replaces it or, without a key of its own, would be sent it.
     for index, route in enumerate(config.routes):
         keyed = ""
-        for place, name in enumerate(route.backends):
-            backend = backends[name]
-            passes_on = isinstance(providers[backend.provider], PassThrough)
-            if keyed and passes_on and not backend.api_key:
-                message = (
-                    f"{name!r} has no api_key and would be sent that of {keyed!r}, which is tried"
-                    " before it: give it one, or list it first"
-                )
-                yield source.problem(("routes", index, "backends", place), message)
-            keyed = name if backend.api_key else keyed
+        for place, shares in enumerate(route.backends):
+            # Among those of one priority any may be the first.
+            own = [name for name in shares if links[name].backend.api_key]
+            keyed = keyed or next(iter(own), "")
+            for name in shares:
+                if keyed and links[name].connection.passes_credentials and name not in own:
+                    message = (
+                        f"{name!r} has no api_key and would be sent that of {keyed!r}, which is"
+                        " tried before it: give it one, or list it first"
+                    )
+                    yield source.problem(("routes", index, "backends", place), message)
+            keyed = next(reversed(own), keyed)
 
 
 def _raise_any(found: Iterator[Problem]) -> None:
@@ -127,12 +195,15 @@ def _raise_any(found: Iterator[Problem]) -> None:
 def _route(
     settings: RouteConfig,
     instances: Sequence[Instance],
-    backends: tuple[tuple[Backend, Provider], ...],
+    links: tuple[Link, ...],
+    dialects: Dialects,
 ) -> Route:
     chain = compile_chain(instances)
     matcher = compile_matcher(settings.match)
-    reads = any(provider.reads_body(backend) for backend, provider in backends)
-    is_folded = len(backends) == 1
+    seen = _seen_dialects(settings, dialects)
+    reads = any(not link.connection.passes(dialect) for link in links for dialect in seen)
+    translates = any(not link.connection.keeps_answers(one) for link in links for one in seen)
+    is_folded = len(links) == 1 and not translates
     needs_body = settings.check or chain.reads_request or matcher.model is not None
     plan = RoutePlan(
         route=settings.name,
@@ -142,10 +213,26 @@ def _route(
         # Without the host a folded attempt would go out unsigned.
         fails_open=chain.fails_open and not is_folded,
         budget_s=max(chain.budget_s, _LEAST_BUDGET_S),
-        attempts=len(backends) > 1,
-        attempt_body=len(backends) > 1 and reads,
+        attempts=bool(links) and not is_folded,
+        attempt_body=reads and not is_folded,
+        attempt_answer=translates,
     )
-    return Route(settings.name, settings, matcher, chain, backends, plan)
+    return Route(settings.name, settings, matcher, chain, links, plan)
+
+
+def _seen_dialects(settings: RouteConfig, dialects: Dialects) -> set[str | None]:
+    """Return what may be asked on a route: names of dialects, None for what is no LLM call."""
+    path, named = settings.match.path, settings.dialect
+    seen: set[str | None]
+    if named is not None:
+        seen = {named}
+    elif path is not None:
+        found = dialects.for_path(path)
+        seen = {found.name} if found is not None else set()
+    else:
+        # Behind any prefix every path that a dialect has may follow.
+        seen = set(dialects.names)
+    return seen | {None} if settings.other == "pass" else seen
 
 
 def _into(things: dict[str, Any], kind: str) -> Callable[[str, Any], None]:

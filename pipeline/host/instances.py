@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,16 +13,33 @@ import pluggy
 from pydantic import ValidationError
 
 from pipeline.api.hookspecs import PROJECT, Hooks
-from pipeline.api.plugin import Plugin, Trait
+from pipeline.api.plugin import Plugin, PluginConfig, Trait
 from pipeline.config.load import nearest, problems_of
 from pipeline.config.schema import Config, InstanceConfig
 from pipeline.config.source import Source
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.conditions import Condition
-from pipeline.host.loading import Found, PluginNotFound, find
+from pipeline.host.loading import Found, PluginClass, PluginNotFound, find
 from pipeline.host.rollout import share_of_mode
 
 HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
+
+
+class Life:
+    """The life of a plugin object, which several generations of a config may have in common."""
+
+    def __init__(self) -> None:
+        self._users = 0
+
+    def begin(self) -> bool:
+        """Count a user in; True for the first, who starts the plugin."""
+        self._users += 1
+        return self._users == 1
+
+    def end(self) -> bool:
+        """Count a user out; True for the last, who shuts the plugin down."""
+        self._users -= 1
+        return self._users == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,9 @@ class Instance:
         fails_closed: whether a failure refuses.
         share_percent: share of tenants for which it is enforced.
         when: its condition, if any.
+        uses: what the config names it by.
+        options: its own, as they were checked.
+        life: of the object.
     """
 
     name: str
@@ -48,6 +68,9 @@ class Instance:
     fails_closed: bool
     share_percent: int
     when: Condition | None
+    uses: str
+    options: PluginConfig = field(repr=False)  # secrets may be among them
+    life: Life = field(default_factory=Life, repr=False)
 
     def has(self, hook: str) -> bool:
         """Whether the plugin has a hook."""
@@ -76,8 +99,16 @@ class Manager(pluggy.PluginManager):
         )
 
 
-def make_instances(config: Config, source: Source) -> dict[str, Instance]:
+def make_instances(
+    config: Config, source: Source, before: Mapping[str, Instance] | None = None
+) -> dict[str, Instance]:
     """Make every configured plugin instance and check it.
+
+    Args:
+        config: the config.
+        source: its document.
+        before: instances that run: the object is taken over where name, `uses` and options are
+            the same, and code that was imported is not imported again.
 
     Raises:
         ConfigError: with every problem of every instance.
@@ -86,9 +117,10 @@ def make_instances(config: Config, source: Source) -> dict[str, Instance]:
     made: dict[str, Instance] = {}
     problems: list[Problem] = []
     folder = source.folder / config.plugins_dir if config.plugins_dir is not None else None
+    running = before or {}
     for name, settings in config.plugins.items():
         try:
-            made[name] = _make(name, settings, source, folder, manager)
+            made[name] = _make(name, settings, source, folder, manager, running)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -97,15 +129,21 @@ def make_instances(config: Config, source: Source) -> dict[str, Instance]:
 
 
 def _make(
-    name: str, settings: InstanceConfig, source: Source, folder: Path | None, manager: Manager
+    name: str,
+    settings: InstanceConfig,
+    source: Source,
+    folder: Path | None,
+    manager: Manager,
+    running: Mapping[str, Instance],
 ) -> Instance:
     at = ("plugins", name)
 
     def fault(key: str, message: str) -> ConfigError:
         return ConfigError(source.problem((*at, key), message))
 
+    imported = (one.found for one in running.values() if one.uses == settings.uses)
     try:
-        found = find(settings.uses, folder)
+        found = next(imported, None) or find(settings.uses, folder)
     except PluginNotFound as error:
         raise fault("uses", str(error)) from error
     plugin_class = found.plugin
@@ -120,16 +158,12 @@ def _make(
             condition = Condition(settings.when)
         except ValueError as error:
             raise fault("when", str(error)) from error
-    try:
-        plugin = plugin_class(options, name=name)
-    except ValidationError as error:
-        raise ConfigError(*problems_of(error, source, (*at, "with"))) from None
-    except ValueError as error:
-        raise fault("with", str(error)) from error
-    except (Exception, SystemExit) as error:
-        message = f"{plugin_class.__name__} cannot be made: {type(error).__name__}: {error}"
-        raise fault("with", message) from error
-    hooks = _hooks(plugin, name, manager, fault)
+    before = running.get(name)
+    if before is not None and before.uses == settings.uses and _same(before.options, options):
+        plugin, hooks, life = before.plugin, before.hooks, before.life
+    else:
+        plugin = _constructed(plugin_class, options, name, source, fault)
+        hooks, life = _hooks(plugin, name, manager, fault), Life()
     if condition is not None and condition.needs_body and "on_request_headers" in hooks:
         message = "on_request_headers runs before the body is read: no `model` or `stream` here"
         raise fault("when", message)
@@ -142,7 +176,35 @@ def _make(
         fails_closed=(settings.on_error or plugin_class.on_error) == "closed",
         share_percent=share_of_mode(settings.mode),
         when=condition,
+        uses=settings.uses,
+        options=options,
+        life=life,
     )
+
+
+def _same(one: PluginConfig, other: PluginConfig) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - a stranger's types: made anew where they cannot tell
+        return False
+
+
+def _constructed(
+    plugin_class: PluginClass,
+    options: PluginConfig,
+    name: str,
+    source: Source,
+    fault: Callable[[str, str], ConfigError],
+) -> Plugin[Any]:
+    try:
+        return plugin_class(options, name=name)
+    except ValidationError as error:
+        raise ConfigError(*problems_of(error, source, ("plugins", name, "with"))) from None
+    except ValueError as error:
+        raise fault("with", str(error)) from error
+    except (Exception, SystemExit) as error:
+        message = f"{plugin_class.__name__} cannot be made: {type(error).__name__}: {error}"
+        raise fault("with", message) from error
 
 
 def _check_declarations(plugin: type[Plugin[Any]], fault: Callable[[str, str], Exception]) -> None:

@@ -10,6 +10,8 @@ from pipeline.api.outcome import Step
 
 _KINDS: dict[type, str] = {Continue: "continue", Refuse: "refuse", Reply: "reply"}
 EVENT_HOOK = "on_response_event"
+HELD_S = 0.05
+"""A plain hook that takes longer than this kept every other exchange waiting for too long."""
 
 
 class _Tally:
@@ -28,9 +30,13 @@ class Ledger:
 
     Args:
         clock: monotonic seconds.
+
+    Attributes:
+        held: instance and hook to the longest that a call of it held the event loop, in s, where
+            that was longer than `HELD_S`.
     """
 
-    __slots__ = ("_entered_s", "_spent_s", "_steps", "_tallies", "clock", "started_s")
+    __slots__ = ("_entered_s", "_spent_s", "_steps", "_tallies", "clock", "held", "started_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -38,6 +44,7 @@ class Ledger:
         self._spent_s = 0.0
         self._steps: list[Step] = []
         self._tallies: dict[tuple[str, str, bool], _Tally] = {}
+        self.held: dict[tuple[str, str], float] = {}
 
     def enter(self) -> float:
         """Note that the host begins to work on a message; return the time."""
@@ -60,11 +67,18 @@ class Ledger:
         return (*self._steps, *events)
 
     def note_continue(self, instance: str, started_s: float) -> None:
-        """Add an event that a plugin let pass, which is what becomes of nearly all of them."""
+        """Add an event that a plain hook let pass, which is what becomes of nearly all of them."""
         tally = self._tallies.get((instance, "continue", True))
         if tally is None:
             tally = self._tallies[instance, "continue", True] = _Tally("", started_s)
-        tally.duration_s += self.clock() - started_s
+        duration_s = self.clock() - started_s
+        tally.duration_s += duration_s
+        if duration_s > HELD_S:
+            self.note_held(instance, EVENT_HOOK, duration_s)
+
+    def note_held(self, instance: str, hook: str, held_s: float) -> None:
+        """Note that a hook held the event loop for so long."""
+        self.held[instance, hook] = max(held_s, self.held.get((instance, hook), 0.0))
 
     @property
     def overhead_s(self) -> float:
@@ -83,29 +97,30 @@ class Ledger:
 
     def note(
         self, instance: str, hook: str, decision: Decision, started_s: float, *, applied: bool
-    ) -> None:
-        """Add a step that ended now."""
+    ) -> float:
+        """Add a step that ended now, and return how long it took, in s."""
         kind = _KINDS.get(type(decision), "rewrite")
         reason = decision.reason or (decision.code if isinstance(decision, Refuse) else "")
-        self._add(instance, hook, kind, reason, started_s, applied)
+        return self._add(instance, hook, kind, reason, started_s, applied)
 
     def note_error(
         self, instance: str, hook: str, kind: str, started_s: float, *, applied: bool
-    ) -> None:
-        """Add a step that failed now."""
-        self._add(instance, hook, "error", kind, started_s, applied)
+    ) -> float:
+        """Add a step that failed now, and return how long it took, in s."""
+        return self._add(instance, hook, "error", kind, started_s, applied)
 
     def _add(
         self, instance: str, hook: str, kind: Any, reason: str, started_s: float, applied: bool
-    ) -> None:
+    ) -> float:
         duration_s = self.clock() - started_s
         if hook != EVENT_HOOK:
             self._steps.append(Step(instance, hook, kind, reason, started_s, duration_s, applied))
-            return
+            return duration_s
         tally = self._tallies.get((instance, kind, applied))
         if tally is None:
             tally = self._tallies[instance, kind, applied] = _Tally(reason, started_s)
         tally.duration_s += duration_s
+        return duration_s
 
     def report(self) -> dict[str, str]:
         """Word the steps for the response headers.

@@ -115,7 +115,7 @@ def _unused_instance(runtime: Runtime) -> Iterator[Finding]:
 
 
 def _unused_backend(runtime: Runtime) -> Iterator[Finding]:
-    used = {name for route in runtime.config.routes for name in route.backends}
+    used = {name for route in runtime.config.routes for name in route.backend_names}
     for name in runtime.config.backends:
         if name not in used:
             message = f"no route uses {name!r}: name it in a route's `backends`, or remove it"

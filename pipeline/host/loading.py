@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,8 @@ from pipeline.api.plugin import Plugin
 from pipeline.config.load import nearest
 
 GROUP = "dragoman.plugins"
+PROVIDER_GROUP = "dragoman.providers"
+"""Provider names to the plugin class that registers each: who names one needs no instance."""
 PluginClass = type[Plugin[Any]]
 
 
@@ -39,8 +42,18 @@ class PluginNotFound(LookupError):
 
 def installed() -> dict[str, list[EntryPoint]]:
     """Return every installed plugin's entry points by name, without importing one."""
+    return _by_name(GROUP)
+
+
+@cache
+def installed_providers() -> dict[str, list[EntryPoint]]:
+    """Return the entry points of every installed provider by its name, without importing one."""
+    return _by_name(PROVIDER_GROUP)
+
+
+def _by_name(group: str) -> dict[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=group):
         same = found.setdefault(entry.name, [])
         # An editable install can list one distribution twice.
         if all(entry.value != other.value for other in same):

@@ -5,6 +5,9 @@ from __future__ import annotations
 ROUTE_METADATA = "x-dragoman-route"
 """gRPC metadata: the route, or comma-separated candidates that only the model tells apart."""
 
+DIGEST_METADATA = "x-dragoman-digest"
+"""gRPC metadata: the digest of these routes, where Envoy's configuration follows the host's."""
+
 LEVEL_METADATA = "x-dragoman-level"
 """gRPC metadata: `router` or `upstream`."""
 
@@ -26,6 +29,14 @@ ORIGIN_PATH_KEY = "path"
 ORIGIN_ENCODING_KEY = "content_encoding"
 """Dynamic metadata key: its body's `content-encoding`, in Latin-1; empty for a plain one."""
 
+ORIGIN_LENGTH_KEY = "content_length"
+"""Dynamic metadata key: its `content-length`, empty where it states none."""
+
+KEYED_KEY = "keyed"
+"""Dynamic metadata key: an attempt before this one left its backend's credential in the headers."""
+
+DROPPED_KEY = "dropped"
+"""Dynamic metadata key: fields of the call that the last attempt's provider could not carry."""
 
 ROUTE_ATTRIBUTE = "xds.route_name"
 """Attribute: the name of Envoy's route, for an Envoy that somebody else configured."""
@@ -50,4 +61,5 @@ REPORT_HEADERS = {
     "plugins": "x-dragoman-plugins",
     "overhead_ms": "x-dragoman-overhead-ms",
     "server_timing": "server-timing",
+    DROPPED_KEY: "x-dragoman-dropped",
 }

@@ -18,8 +18,11 @@ class RoutePlan:
             of the route fails closed.
         budget_s: the longest that the host may take over one message.
         attempts: each attempt opens an upstream-level stream; False where the route has at most
-            one backend and its work is folded into the router level.
-        attempt_body: attempts are sent the request body, FULL_DUPLEX_STREAMED.
+            one backend, which keeps the answers to all that the route can be asked, so that its
+            work is folded into the router level.
+        attempt_body: attempts are sent the request body, BUFFERED.
+        attempt_answer: attempts are sent their answers: JSON BUFFERED, streams STREAMED, or
+            nothing, by mode override.
     """
 
     route: str
@@ -30,3 +33,4 @@ class RoutePlan:
     budget_s: float
     attempts: bool
     attempt_body: bool
+    attempt_answer: bool

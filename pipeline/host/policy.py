@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
@@ -14,10 +14,10 @@ from pipeline.errors import PluginError, PluginNonsense, PluginTimeout
 from pipeline.host.chain import Group
 from pipeline.host.instances import Instance
 from pipeline.host.invoke import Bound, awaited, checked, failure
-from pipeline.host.ledger import EVENT_HOOK, Ledger
+from pipeline.host.ledger import EVENT_HOOK, HELD_S, Ledger
 from pipeline.host.rollout import is_enforced
 
-Apply = Callable[[Decision], Awaitable[Refuse | Reply | None]]
+Apply = Callable[[Decision], Refuse | Reply | None]
 
 
 class Watcher(Protocol):
@@ -86,6 +86,15 @@ class Policy:
             result = bound.call(self.exchange, *arguments)
         except BaseException as error:  # noqa: BLE001 - a stranger's code; see `failure`
             return self.failed(bound, failure(bound, error), started_s)
+        if (
+            result is None
+            and bound.hook == EVENT_HOOK
+            and bound.instance.share_percent == 100
+            and self.watcher is None
+        ):
+            # What becomes of nearly every event.
+            self.ledger.note_continue(bound.instance.name, started_s)
+            return CONTINUE
         return self._settled(bound, arguments, result, started_s)
 
     async def decide(self, bound: Bound, *arguments: Any) -> Decision:
@@ -106,16 +115,15 @@ class Policy:
         instance = bound.instance
         applied = self.is_enforced(instance)
         if result is None:
-            if bound.hook == EVENT_HOOK and applied and self.watcher is None:
-                self.ledger.note_continue(instance.name, started_s)
-                return CONTINUE
             decision: Decision = CONTINUE
         else:
             try:
                 decision = checked(bound, result)
             except PluginError as error:
                 return self.failed(bound, error, started_s)
-        self.ledger.note(instance.name, bound.hook, decision, started_s, applied=applied)
+        took_s = self.ledger.note(instance.name, bound.hook, decision, started_s, applied=applied)
+        if took_s > HELD_S and bound.is_plain:
+            self.ledger.note_held(instance.name, bound.hook, took_s)
         if self.watcher is not None:
             self.watcher.decided(self.exchange, arguments, bound, decision)
         return decision if applied else CONTINUE
@@ -127,6 +135,9 @@ class Policy:
         try:
             if bound.is_plain:
                 bound.call(*arguments)
+                took_s = self.ledger.clock() - started_s
+                if took_s > HELD_S:
+                    self.ledger.note_held(bound.instance.name, bound.hook, took_s)
             else:
                 await awaited(bound, arguments, bound.instance.timeout_s, self.pool)
         except BaseException as error:  # noqa: BLE001 - a stranger's code; see `failure`
@@ -137,7 +148,9 @@ class Policy:
         instance = bound.instance
         refuses = instance.fails_closed and self.is_enforced(instance)
         kind = _kind(error)
-        self.ledger.note_error(instance.name, bound.hook, kind, started_s, applied=refuses)
+        took_s = self.ledger.note_error(instance.name, bound.hook, kind, started_s, applied=refuses)
+        if took_s > HELD_S and bound.is_plain:
+            self.ledger.note_held(instance.name, bound.hook, took_s)
         if not refuses:
             return CONTINUE
         message = f"the plugin {instance.name!r} could not decide, and this route requires it to"
@@ -164,21 +177,15 @@ class Policy:
             ]
             if len(hooks) > 1 and not all(bound.is_plain for bound in hooks):
                 ended = await self._side_by_side(hooks, apply)
-            else:
-                ended = await self._in_turn(hooks, apply)
-            if ended is not None:
-                return ended
-        return None
-
-    async def _in_turn(
-        self, hooks: Sequence[Bound], apply: Apply
-    ) -> tuple[Refuse | Reply, Bound] | None:
-        for bound in hooks:
-            decision = self.decide_now(bound) if bound.is_plain else await self.decide(bound)
-            if not isinstance(decision, Continue):
-                end = await apply(decision)
-                if end is not None:
-                    return end, bound
+                if ended is not None:
+                    return ended
+                continue
+            for bound in hooks:
+                decision = self.decide_now(bound) if bound.is_plain else await self.decide(bound)
+                if not isinstance(decision, Continue):
+                    end = apply(decision)
+                    if end is not None:
+                        return end, bound
         return None
 
     async def _side_by_side(
@@ -190,7 +197,7 @@ class Policy:
             for bound, task in zip(hooks, tasks, strict=True):
                 decision = await task
                 if not isinstance(decision, Continue):
-                    end = await apply(decision)
+                    end = apply(decision)
                     if end is not None:
                         return end, bound
             return None

@@ -9,8 +9,8 @@ from pipeline.api.answer import Answer, Event
 from pipeline.api.decisions import Decision, Refuse, Reply, Rewrite
 from pipeline.api.exchange import Response, advance
 from pipeline.api.headers import NO_EDITS, HeaderEdits, Headers
+from pipeline.api.sse import Frame
 from pipeline.dialects.encoding import Inflater
-from pipeline.dialects.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import replies
 from pipeline.host.chain import Chain
@@ -47,7 +47,7 @@ class ResponseSide:
 
     async def headers(self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]) -> Verdict:
         """Decide on the headers of an upstream's response, and how its body is wanted."""
-        status = self.status = int(next((v for k, v in pairs if k == ":status"), b"0"))
+        status = self.status = _status(pairs)
         via_upstream = attributes.get(DETAILS_ATTRIBUTE) == "via_upstream"
         headers = Headers(pair for pair in pairs if pair[0][:1] != ":")
         response = Response(status, headers, via_upstream)
@@ -182,7 +182,7 @@ class ResponseSide:
         ended = await self._policy.run(self._chain.response, self._apply, self._before)
         return self._word(ended[0]) if ended is not None else None
 
-    async def _apply(self, decision: Decision) -> Refuse | Reply | None:
+    def _apply(self, decision: Decision) -> Refuse | Reply | None:
         match decision:
             case Rewrite(answer=answer, headers=headers):
                 if headers:
@@ -217,3 +217,8 @@ class ResponseSide:
         assert response is not None  # noqa: S101
         assert response.answer is not None  # noqa: S101
         return response.answer
+
+
+def _status(pairs: Pairs) -> int:
+    given = next((value for name, value in pairs if name == ":status"), b"")
+    return int(given) if len(given) == 3 and given.isdigit() else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from pipeline.api.call import Call
 from pipeline.api.decisions import Decision, Refuse, Reply, Rewrite
 from pipeline.api.dialect import Dialect
@@ -12,8 +14,10 @@ from pipeline.api.signals import Signals
 from pipeline.host import replies
 from pipeline.host.chain import Chain, Group
 from pipeline.host.ledger import Ledger
-from pipeline.host.names import ORIGIN_ENCODING_KEY, ORIGIN_PATH_KEY, ROUTE_HEADER
+from pipeline.host.names import ROUTE_HEADER
+from pipeline.host.origin import origin_report
 from pipeline.host.policy import Policy, Watcher
+from pipeline.host.preparing import prepared
 from pipeline.host.response import ResponseSide
 from pipeline.host.routing import first_match
 from pipeline.host.runtime import Observer, Route, Runtime
@@ -73,29 +77,29 @@ class Run:
         self._policy = Policy(self.exchange, ledger, runtime.pool, watcher)
         self.response = self._response_side(None)
 
-    def begin_message(self) -> None:
-        """Give the hooks of the next message their budget."""
-        deadline_s = self.ledger.enter() + self.route.plan.budget_s
-        advance(self.exchange, deadline_s=deadline_s)
+    def begin_message(self, now_s: float) -> None:
+        """Give the hooks of the next message their budget, which runs from now."""
+        advance(self.exchange, deadline_s=now_s + self.route.plan.budget_s)
 
-    async def headers_phase(self) -> Finish | None:
+    def headers_phase(self) -> Awaitable[Finish | None]:
         """Run `on_request_headers`."""
-        return await self._phase(self.chain.request_headers)
+        return self._phase(self.chain.request_headers)
 
-    async def call_phase(self, call: Call) -> Finish | None:
+    def call_phase(self, call: Call) -> Awaitable[Finish | None]:
         """Run `on_request` over the call."""
         advance(self.exchange, call=call)
-        return await self._phase(self.chain.request)
+        return self._phase(self.chain.request)
 
     def proceed(self, wish: Wish) -> Proceed:
         """Let the request's headers go on; its body is still to be decided."""
         edits, self._edits = self._edits, NO_EDITS
         return Proceed(edits=edits, wish=wish)
 
-    def send(self, *, with_body: bool) -> Proceed:
+    async def send(self, observer: Observer, *, with_body: bool) -> Proceed | Finish:
         """Let the request go to its backend: nothing of it will be decided later.
 
         Args:
+            observer: sees faults.
             with_body: the body goes out with this, so it may have changed.
         """
         edits, self._edits = self._edits, NO_EDITS
@@ -104,22 +108,36 @@ class Run:
         if is_rerouted:
             edits = edits.then(HeaderEdits(set={ROUTE_HEADER: target.name}))
         call = self.exchange.call
-        if target.folded is not None:
-            backend, provider = target.folded
-            attempt = provider.prepare(backend, self.exchange.request, call)
+        body: bytes | None = None
+        link = target.prepares(self.exchange.dialect)
+        if link is not None:
+            attempt = await prepared(
+                link,
+                self.exchange.request,
+                call if with_body else None,
+                self.exchange.dialect,
+                observer,
+                self.route.plan.budget_s,
+                may_translate=False,
+            )
+            if isinstance(attempt, Finish):
+                return self.end(attempt, "refused")
             edits = edits.then(attempt.headers)
-            call = attempt.call or call
-            advance(self.exchange, backend=backend.name)
-        body = None
-        if with_body and call is not None and not call.is_untouched:
+            body = attempt.body
+            advance(self.exchange, backend=link.backend.name)
+        if body is None and with_body and call is not None and not call.is_untouched:
             body = call.encode()
-            if "content-encoding" in self.exchange.request.headers:
-                edits = edits.then(HeaderEdits(remove=frozenset({"content-encoding"})))
+        if body is not None and "content-encoding" in self.exchange.request.headers:
+            edits = edits.then(HeaderEdits(remove=frozenset({"content-encoding"})))
+        report = self.ledger.report()
+        if target.plan.attempts:
+            report |= origin_report(self.exchange.request, body)
         return Proceed(
             edits=edits,
             body=body,
-            clear_route=is_rerouted or self._has_touched_routing,
-            report=self.ledger.report() | self._origin(target, body),
+            # Only then: on our Envoy's way to the same route the backend's path would not match it.
+            clear_route=is_rerouted,
+            report=report,
         )
 
     def end(self, finish: Finish, ending: Ending) -> Finish:
@@ -142,16 +160,18 @@ class Run:
             self._ending = "cancelled"
         if self.chain.complete:
             # A stream that Envoy cancelled still gets its `on_complete`.
-            await self._runtime.finish(self._finish(observer))
+            await self._runtime.finish(self._look_back(observer))
         else:
-            await self._finish(observer)
+            self._finish(observer)
 
-    async def _finish(self, observer: Observer) -> None:
-        await self._look_back(self._outcome())
+    def _finish(self, observer: Observer) -> None:
         self.exchange.signals.cancel()
         observer.ended(self.exchange, self._outcome())
+        for (instance, hook), held_s in self.ledger.held.items():
+            observer.held(instance, hook, held_s)
 
-    async def _look_back(self, outcome: Outcome) -> None:
+    async def _look_back(self, observer: Observer) -> None:
+        outcome = self._outcome()
         called = {step.instance for step in outcome.steps}
         for bound in self.chain.complete:
             was_entered = self._entered is None or bound.index <= self._entered
@@ -159,6 +179,7 @@ class Run:
                 bound.instance
             ):
                 await self._policy.look_back(bound, outcome)
+        self._finish(observer)
 
     def _outcome(self) -> Outcome:
         ledger = self.ledger
@@ -172,23 +193,8 @@ class Run:
             ledger.spent_s,
         )
 
-    def _origin(self, target: Route, body: bytes | None) -> dict[str, str]:
-        """Say what attempts start from: each sees the headers as the one before it left them."""
-        if not target.plan.attempts:
-            return {}
-        request = self.exchange.request
-        encoding = request.headers.get("content-encoding") if body is None else ""
-        origin = {
-            ORIGIN_PATH_KEY: f"{request.path}?{request.query}" if request.query else request.path,
-            ORIGIN_ENCODING_KEY: encoding,
-        }
-        # Metadata is Unicode; what a client sends need not be.
-        return {
-            k: v.encode("utf-8", "surrogateescape").decode("latin-1") for k, v in origin.items()
-        }
-
     async def _phase(self, groups: tuple[Group, ...]) -> Finish | None:
-        ended = await self._policy.run(groups, self._apply)
+        ended = await self._policy.run(groups, self._apply) if groups else None
         if ended is None:
             return None
         decision, bound = ended
@@ -201,7 +207,7 @@ class Run:
         finish = await self.response.replied(decision.answer, decision.headers, streamed=streamed)
         return self.end(finish, "replied" if finish.status < 400 else "refused")
 
-    async def _apply(self, decision: Decision) -> Refuse | Reply | None:
+    def _apply(self, decision: Decision) -> Refuse | Reply | None:
         match decision:
             case Refuse() | Reply():
                 return decision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,18 +12,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome
-from pipeline.api.provider import Backend, Provider
+from pipeline.api.provider import Provider
 from pipeline.api.signals import SignalFunction
 from pipeline.config.schema import Config, RouteConfig
 from pipeline.config.source import Source
 from pipeline.dialects.registry import Dialects
 from pipeline.errors import ConfigError
+from pipeline.host.backends import Link
 from pipeline.host.chain import Chain
 from pipeline.host.instances import Instance
+from pipeline.host.models import models_of
 from pipeline.host.plan import RoutePlan
 from pipeline.host.routing import Matcher
+
+_LOGGER = logging.getLogger(__name__)
+_CONNECT_S = 10.0
 
 
 class Observer(Protocol):
@@ -34,6 +41,12 @@ class Observer(Protocol):
     def violation(self, kind: str) -> None:
         """See that Envoy broke the protocol, or a client reached a limit of it."""
 
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """See that a backend was not sent fields which its provider cannot carry."""
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        """See that a plugin's hook held the event loop: every other exchange waited."""
+
 
 class Silent:
     """An observer that notes nothing."""
@@ -42,6 +55,12 @@ class Silent:
         """Note nothing."""
 
     def violation(self, kind: str) -> None:
+        """Note nothing."""
+
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Note nothing."""
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
         """Note nothing."""
 
 
@@ -54,7 +73,7 @@ class Route:
         config: its part of the config.
         matcher: what it matches.
         chain: its plugins.
-        backends: with their providers, in order of priority.
+        links: its backends, connected, in order of priority.
         plan: what Envoy sends for it.
     """
 
@@ -62,13 +81,24 @@ class Route:
     config: RouteConfig
     matcher: Matcher
     chain: Chain
-    backends: tuple[tuple[Backend, Provider], ...]
+    links: tuple[Link, ...]
     plan: RoutePlan
 
-    @property
-    def folded(self) -> tuple[Backend, Provider] | None:
-        """The backend whose attempt is prepared at router level, if there is only one."""
-        return self.backends[0] if len(self.backends) == 1 else None
+    def prepares(self, dialect: Dialect | None) -> Link | None:
+        """Return the backend whose attempt the router level prepares, if there is such a one.
+
+        On a route with attempts of their own that is the only backend, for what passes as it is:
+        they would do the same again, but an Envoy of somebody's own may have none.
+
+        Args:
+            dialect: the call's, None for what is no LLM call.
+        """
+        if len(self.links) != 1:
+            return None
+        link = self.links[0]
+        if not self.plan.attempts:
+            return link
+        return link if link.connection.passes(dialect.name if dialect else None) else None
 
 
 @dataclass(frozen=True)
@@ -81,6 +111,7 @@ class Runtime:
         instances: plugin instances by name.
         dialects: client API formats.
         providers: upstream API formats.
+        links: backends by name, connected.
         signals: registered signal functions.
         routes: by name, in config order.
         routing_headers: request headers that any route matches on.
@@ -92,11 +123,13 @@ class Runtime:
     instances: Mapping[str, Instance]
     dialects: Dialects
     providers: Mapping[str, Provider]
+    links: Mapping[str, Link]
     signals: Mapping[str, SignalFunction]
     routes: Mapping[str, Route]
     routing_headers: frozenset[str]
     pool: ThreadPoolExecutor
     _started: list[Instance] = field(default_factory=list)
+    _connected: list[Link] = field(default_factory=list)
     _finishing: set[asyncio.Task[None]] = field(default_factory=set)
 
     @cached_property
@@ -109,25 +142,25 @@ class Runtime:
         """Whether any route matches on the model."""
         return any(route.matcher.model is not None for route in self.routes.values())
 
+    @cached_property
+    def models(self) -> Mapping[str, str]:
+        """Models that the config names, each with its owner."""
+        return models_of(self.config)
+
     @property
     def plans(self) -> dict[str, RoutePlan]:
         """What Envoy must send, by route."""
         return {name: route.plan for name, route in self.routes.items()}
 
-    @property
-    def default_urls(self) -> dict[str, str]:
-        """Base URL of each provider."""
-        return {name: provider.default_url for name, provider in self.providers.items()}
-
     async def startup(self) -> None:
-        """Start every instance in list order.
+        """Start every instance in list order, but for those that another generation started.
 
         Raises:
             ConfigError: one failed; those already started are shut down.
         """
         for instance in self.instances.values():
             self._started.append(instance)
-            if instance.has("startup"):
+            if instance.life.begin() and instance.has("startup"):
                 try:
                     await _maybe(instance.hooks["startup"]())
                 except (Exception, SystemExit) as error:
@@ -136,6 +169,7 @@ class Runtime:
                     raise ConfigError(
                         self.source.problem(("plugins", instance.name), message)
                     ) from error
+        await self._connect()
 
     async def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work to its end, even where who waits for it is cancelled; `shutdown` waits too."""
@@ -144,16 +178,47 @@ class Runtime:
         task.add_done_callback(self._finishing.discard)
         await asyncio.shield(task)
 
-    async def shutdown(self) -> None:
-        """Shut every started instance down in reverse order; one that fails stops no other."""
+    async def shutdown(self) -> bool:
+        """Shut every started instance down in reverse order; one that fails stops no other.
+
+        One that another generation has as well goes on.
+
+        Returns:
+            whether any has ended.
+        """
+        has_ended = False
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=self.config.server.drain)
+        while self._connected:
+            with suppress(Exception):
+                await self._connected.pop().connection.close()
         while self._started:
             instance = self._started.pop()
+            if not instance.life.end():
+                continue
+            has_ended = True
             if instance.has("shutdown"):
                 with suppress(Exception, SystemExit):
                     await _maybe(instance.hooks["shutdown"]())
         self.pool.shutdown(wait=False, cancel_futures=True)
+        return has_ended
+
+    async def _connect(self) -> None:
+        self._connected.extend(self.links.values())
+        started = [asyncio.ensure_future(_begun(link)) for link in self._connected]
+        if started:
+            # A token that is late, or never comes, is the business of who needs it.
+            _, late = await asyncio.wait(started, timeout=_CONNECT_S)
+            for task in late:
+                task.cancel()
+
+
+async def _begun(link: Link) -> None:
+    try:
+        await link.connection.start()
+    except Exception as error:  # noqa: BLE001 - a provider's own code; requests will tell
+        kind = type(error).__name__
+        _LOGGER.warning("backend %r could not start: %s", link.backend.name, kind)
 
 
 async def _maybe(result: Any) -> None:

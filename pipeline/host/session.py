@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
 from pipeline.api.headers import NO_EDITS, HeaderEdits
-from pipeline.dialects.sse import Frame
+from pipeline.api.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
 from pipeline.host.chain import NO_PLUGINS
 from pipeline.host.ledger import Ledger
+from pipeline.host.models import models_answer
 from pipeline.host.policy import Watcher
 from pipeline.host.routing import Matcher, Undecided, first_match, match_outside
 from pipeline.host.run import Run
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
+
+_ASK_FOR_PLAIN = HeaderEdits(remove=frozenset({"accept-encoding"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ class RouterSession:
         self._pairs = pairs
         request, self._spoofed = reading.read_request(pairs)
         self._request = request
+        models = self._models(request)
+        if models is not None:
+            return models
         self._dialect = self._runtime.dialects.for_path(request.path)
         chosen = match_outside(self._choice.candidates, request)
         if isinstance(chosen, Undecided):
@@ -106,13 +112,9 @@ class RouterSession:
         if finish is not None:
             return finish
         if is_call and run.route.plan.request_body:
-            verdict = run.proceed("whole")
-        else:
-            verdict = run.send(with_body=False)
-        stripped = self._stripped()
-        if stripped:
-            verdict = replace(verdict, edits=stripped.then(verdict.edits))
-        return self._left(verdict)
+            return self._headed(run.proceed("whole"))
+        sent = await run.send(self._observer, with_body=False)
+        return sent if isinstance(sent, Finish) else self._headed(sent)
 
     async def request_body(self, body: bytes) -> Verdict:
         """Parse the call, run `on_request`, and prepare the attempt where it is folded in."""
@@ -135,9 +137,12 @@ class RouterSession:
             finish = await run.headers_phase()
             if finish is not None:
                 return finish
-        run.begin_message()
+        run.begin_message(self._ledger.clock())
         finish = await run.call_phase(call)
-        return finish if finish is not None else self._left(run.send(with_body=True))
+        if finish is not None:
+            return finish
+        sent = await run.send(self._observer, with_body=True)
+        return sent if isinstance(sent, Finish) else self._left(sent)
 
     async def response_headers(
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
@@ -146,19 +151,20 @@ class RouterSession:
         run = self._run
         if run is None:
             return PROCEED
-        run.begin_message()
+        run.begin_message(self._ledger.enter())
         verdict = await run.response.headers(pairs, ends=ends, attributes=attributes)
         if isinstance(verdict, Finish):
             return run.end(verdict, "refused")
         report = HeaderEdits(set=replies.report_headers(self._ledger.report()))
-        return self._left(replace(verdict, edits=verdict.edits.then(report)))
+        verdict.edits = verdict.edits.then(report)
+        return self._left(verdict)
 
     async def response_body(self, body: bytes) -> Verdict:
         """Run `on_response`."""
         run = self._run
         if run is None:
             return PROCEED
-        run.begin_message()
+        run.begin_message(self._ledger.enter())
         verdict = await run.response.body(body)
         return run.end(verdict, "refused") if isinstance(verdict, Finish) else self._left(verdict)
 
@@ -167,10 +173,15 @@ class RouterSession:
         run = self._run
         if run is None:
             return Emit(b"".join(frame.raw for frame in frames), is_original=True)
-        run.begin_message()
+        run.begin_message(self._ledger.enter())
         emit = await run.response.events(frames, ended=ended)
         self._ledger.leave()
         return emit
+
+    async def response_bytes(self, data: bytes, *, ended: bool) -> Emit:
+        """Leave the bytes as they are: at this level streams are events."""
+        del ended
+        return Emit(data, is_original=True)
 
     def fault(self, *, status: int, code: str, message: str) -> Finish:
         """Word a fault that the stream found."""
@@ -191,6 +202,14 @@ class RouterSession:
         """Run `on_complete` and report the outcome."""
         if self._run is not None:
             await self._run.complete(self._observer, cancelled=cancelled)
+
+    def _models(self, request: Request) -> Finish | None:
+        """Answer who asks for the models; a route may pass that on where the config names none."""
+        answer = models_answer(request, self._runtime.models)
+        if answer is None or self._runtime.models:
+            return answer
+        route = match_outside(self._choice.candidates, request)
+        return None if isinstance(route, Route) and route.config.other == "pass" else answer
 
     def _enter(self, route: Route | None, request: Request) -> Run | Finish:
         if route is None:
@@ -225,10 +244,9 @@ class RouterSession:
 
     def _stripped(self) -> HeaderEdits:
         """Remove what the client sent under our prefix, and compression that plugins can't read."""
-        gone = self._spoofed
-        if self._run is None or self._run.chain.reads_response:
-            gone |= {"accept-encoding"}
-        return HeaderEdits(remove=gone) if gone else NO_EDITS
+        is_read = self._run is None or self._run.chain.reads_response
+        plain = _ASK_FOR_PLAIN if is_read else NO_EDITS
+        return HeaderEdits(remove=plain.remove | self._spoofed) if self._spoofed else plain
 
     def _refused(self, error: InvalidCall) -> Finish:
         dialect = self._run.exchange.dialect if self._run is not None else self._dialect
@@ -236,6 +254,12 @@ class RouterSession:
             dialect, status=error.status, code=error.code, message=error.message, param=error.param
         )
         return finish if self._run is None else self._run.end(finish, "refused")
+
+    def _headed(self, verdict: Proceed) -> Proceed:
+        stripped = self._stripped()
+        if stripped:
+            verdict.edits = stripped.then(verdict.edits)
+        return self._left(verdict)
 
     def _left(self, verdict: Proceed) -> Proceed:
         self._ledger.leave()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pipeline.api.headers import NO_EDITS, HeaderEdits
-from pipeline.dialects.sse import Frame
+from pipeline.api.sse import Frame
 
 Pairs = tuple[tuple[str, bytes], ...]
-Wish = Literal["skip", "whole", "events"]
+Wish = Literal["skip", "whole", "events", "bytes"]
 
 
 @dataclass(slots=True)
@@ -19,11 +19,13 @@ class Proceed:
 
     Args:
         edits: header edits of the side that the message belongs to.
-        body: the new body, or None to forward it byte for byte.
+        body: the new body, or None to forward it byte for byte. With response headers that nothing
+            follows, a body where there was none.
         clear_route: Envoy must choose the route anew: something that routes changed.
         report: dynamic metadata for Envoy, flat.
         wish: what the host wants of the body that follows; headers only.
-        encoding: content-encoding to undo before events are read.
+        encoding: content-encoding to undo before events or bytes are seen.
+        hides_answer: with request headers: Envoy need not show the answer, not even its headers.
     """
 
     edits: HeaderEdits = NO_EDITS
@@ -32,6 +34,7 @@ class Proceed:
     report: Mapping[str, str] | None = field(default=None, repr=False)
     wish: Wish = "skip"
     encoding: str = ""
+    hides_answer: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +94,9 @@ class Handler(Protocol):
 
     async def response_events(self, frames: list[Frame], *, ended: bool) -> Emit:
         """Decide on complete events of a streamed response; `ended` once, with the last."""
+
+    async def response_bytes(self, data: bytes, *, ended: bool) -> Emit:
+        """Decide on a piece of a streamed response; `ended` once, with the last."""
 
     def fault(self, *, status: int, code: str, message: str) -> Finish:
         """Word a fault that the stream found, in the client's own API format."""

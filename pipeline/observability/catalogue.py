@@ -80,6 +80,13 @@ VIOLATIONS = Metric(
     ("kind",),
     "Messages of Envoy that broke the protocol, or bodies over a limit.",
 )
+DROPPED_FIELDS = Metric(
+    "dragoman_dropped_fields_total",
+    "counter",
+    ("backend", "field"),
+    "Fields of calls that a backend was not sent because its provider cannot carry them, once per "
+    "attempt; `other` for names that no API documents.",
+)
 STREAMS_ACTIVE = Metric(
     "dragoman_streams_active", "gauge", (), "Streams of Envoy that are open now."
 )
@@ -92,6 +99,39 @@ OVERLOADS = Metric(
     ("limit", "answer"),
     "Exchanges over a limit of the process (`exchanges`, `process_bytes`), by whether they were "
     "`refused` or went on without plugins (`passed`).",
+)
+CONFIG_RELOADS = Metric(
+    "dragoman_config_reloads_total",
+    "counter",
+    ("result",),
+    "Attempts to reload the config: `applied`, `unchanged`, or `refused` with the old one kept.",
+)
+CONFIG_LAST_SUCCESSFUL = Metric(
+    "dragoman_config_last_reload_successful",
+    "gauge",
+    (),
+    "0 after a reload was refused, 1 otherwise.",
+)
+CONFIG_GENERATION = Metric(
+    "dragoman_config_generation",
+    "gauge",
+    (),
+    "Number of the config that serves new exchanges: 1 at the start, one more with each reload.",
+)
+CONFIG_ENVOY_GENERATION = Metric(
+    "dragoman_config_envoy_generation",
+    "gauge",
+    (),
+    "The generation that last changed Envoy's part: Envoy's configuration must not be older.",
+)
+ENVOY_UPDATES = Metric(
+    "dragoman_envoy_updates_total",
+    "counter",
+    ("result",),
+    "Configs that `dragoman run` handed to its Envoy: `taken`, or `refused` with the old one kept.",
+)
+CONFIG_INFO = Metric(
+    "dragoman_config_info", "gauge", ("hash",), "Always 1: the hash of the config that runs."
 )
 WORKER_RESTARTS = Metric(
     "dragoman_worker_restarts_total",
@@ -110,7 +150,8 @@ LOOP_LAG = Metric(
     "dragoman_loop_lag_seconds",
     "gauge",
     (),
-    "How late the event loop last woke from a sleep: something blocks it when this rises.",
+    "How late the event loop woke from a sleep, at worst in the last 15 to 30 seconds: something "
+    "blocks it when this rises.",
 )
 TOKEN_USAGE = Metric(
     "gen_ai_client_token_usage",
@@ -128,9 +169,16 @@ METRICS = (
     PLUGIN_ERRORS,
     PLUGIN_DURATION,
     VIOLATIONS,
+    DROPPED_FIELDS,
     STREAMS_ACTIVE,
     HELD_BYTES,
     OVERLOADS,
+    CONFIG_RELOADS,
+    CONFIG_LAST_SUCCESSFUL,
+    CONFIG_GENERATION,
+    CONFIG_ENVOY_GENERATION,
+    ENVOY_UPDATES,
+    CONFIG_INFO,
     PLUGIN_INFO,
     BUILD_INFO,
     LOOP_LAG,

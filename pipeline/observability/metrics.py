@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -23,10 +23,13 @@ from pipeline.api.outcome import Outcome
 from pipeline.observability import catalogue
 from pipeline.observability.catalogue import Metric
 from pipeline.observability.facts import answer_of
+from pipeline.observability.fields import field_label
 
 _FAMILIES = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 # More than any model's context; an upstream may claim anything.
 _MAX_TOKENS = 2**40
+# As long as Prometheus usually waits between two scrapes: no block falls between them unseen.
+_LAG_WINDOW_S = 15.0
 Labels = tuple[str, ...]
 
 
@@ -89,6 +92,7 @@ class Metrics(Collector):
         self._hooks = histograms[catalogue.PLUGIN_DURATION.name]
         self._violations = numbers[catalogue.VIOLATIONS.name]
         self._held = numbers[catalogue.HELD_BYTES.name]
+        self._dropped = numbers[catalogue.DROPPED_FIELDS.name]
         self._overloads = numbers[catalogue.OVERLOADS.name]
         self._streams = numbers[catalogue.STREAMS_ACTIVE.name]
         self._plugins = numbers[catalogue.PLUGIN_INFO.name]
@@ -121,6 +125,11 @@ class Metrics(Collector):
         """Count a message that broke the protocol or a limit."""
         self._violations[(kind,)] += 1
 
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Count fields that a backend's provider could not carry."""
+        for label in {field_label(name) for name in fields}:
+            self._dropped[backend, label] += 1
+
     def stream_opened(self) -> None:
         """Count a stream in."""
         self._streams[()] += 1
@@ -145,12 +154,39 @@ class Metrics(Collector):
         """Take back what `plugin` said, before another config says anew."""
         self._plugins.clear()
 
-    async def watch_loop(self, clock: Callable[[], float], every_s: float = 1.0) -> None:
-        """Measure the event loop's lag until cancelled."""
+    def config(self, generation: int, content_hash: str) -> None:
+        """Say which config serves new exchanges."""
+        self._numbers[catalogue.CONFIG_GENERATION.name][()] = generation
+        info = self._numbers[catalogue.CONFIG_INFO.name]
+        info.clear()
+        info[(content_hash,)] = 1
+
+    def reloaded(self, result: str) -> None:
+        """Count an attempt to reload the config."""
+        self._numbers[catalogue.CONFIG_RELOADS.name][(result,)] += 1
+        is_good = result != "refused"
+        self._numbers[catalogue.CONFIG_LAST_SUCCESSFUL.name][()] = is_good
+
+    def envoy_generation(self, generation: int) -> None:
+        """Say which generation last changed Envoy's part."""
+        self._numbers[catalogue.CONFIG_ENVOY_GENERATION.name][()] = generation
+
+    def envoy_updated(self, result: str) -> None:
+        """Count a config that Envoy was handed."""
+        self._numbers[catalogue.ENVOY_UPDATES.name][(result,)] += 1
+
+    async def watch_loop(self, clock: Callable[[], float], every_s: float = 0.1) -> None:
+        """Measure how late the event loop wakes, and show the worst of late, until cancelled."""
+        woke_s = clock()
+        worst_s, before_s, ends_s = 0.0, 0.0, woke_s + _LAG_WINDOW_S
         while True:
-            due_s = clock() + every_s
+            due_s = woke_s + every_s
             await asyncio.sleep(every_s)
-            self._lag[()] = max(0.0, clock() - due_s)
+            woke_s = clock()
+            if woke_s >= ends_s:
+                worst_s, before_s, ends_s = 0.0, worst_s, woke_s + _LAG_WINDOW_S
+            worst_s = max(worst_s, woke_s - due_s)
+            self._lag[()] = max(worst_s, before_s)
 
     def collect(self) -> Iterator[Family]:
         """Give Prometheus every series."""

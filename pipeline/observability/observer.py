@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -17,6 +17,9 @@ from pipeline.observability.metrics import Metrics
 if TYPE_CHECKING:
     from pipeline.observability.ring import Ring
     from pipeline.observability.tracing import Tracing
+
+# A hook that blocks does so with every exchange: to be told once a minute is enough.
+_WARN_EVERY_S = 60.0
 
 
 class Observation:
@@ -43,6 +46,7 @@ class Observation:
         self._logger = logger
         self._clock = clock
         self._tracing = tracing
+        self._warned_s: dict[tuple[str, str], float] = {}
 
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         """Count, log and trace an exchange."""
@@ -58,6 +62,24 @@ class Observation:
         """Count and log a message that broke the protocol or a limit."""
         self._metrics.violation(kind)
         self._logger.debug("violation", kind=kind)
+
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Count the fields that a backend was not sent."""
+        self._metrics.dropped(backend, fields)
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        """Warn of a hook that held the event loop, now and then."""
+        now_s = self._clock()
+        if now_s - self._warned_s.get((instance, hook), -_WARN_EVERY_S) < _WARN_EVERY_S:
+            return
+        self._warned_s[instance, hook] = now_s
+        ms = round(held_s * 1000)
+        self._logger.warning("plugin held the event loop", instance=instance, hook=hook, ms=ms)
+
+    def follow(self, config: Config) -> None:
+        """Name the providers of another config's backends."""
+        if self._tracing is not None:
+            self._tracing.providers = _providers(config)
 
     def shutdown(self) -> None:
         """Export the spans that are held; this may take seconds."""
@@ -84,9 +106,8 @@ def make_observation(
         # OpenTelemetry costs memory and start-up time: only those who trace pay.
         from pipeline.observability.tracing import Tracing, make_provider  # noqa: PLC0415
 
-        providers = {name: backend.provider for name, backend in config.backends.items()}
         provider = make_provider(config.telemetry.otlp_endpoint)
-        tracing = Tracing(provider, wall_ns, providers)
+        tracing = Tracing(provider, wall_ns, _providers(config))
     ring = None
     telemetry = config.telemetry
     if config.server.admin_token is not None and telemetry.keep:
@@ -97,13 +118,17 @@ def make_observation(
     return Observation(metrics, get_logger(), clock, tracing, ring)
 
 
+def _providers(config: Config) -> dict[str, str]:
+    return {name: backend.provider for name, backend in config.backends.items()}
+
+
 def describe_plugins(metrics: Metrics, runtime: Runtime) -> None:
     """Say in the metrics which plugin is behind each instance."""
     metrics.forget_plugins()
     for name, instance in runtime.instances.items():
         metrics.plugin(
             name,
-            uses=runtime.config.plugins[name].uses,
+            uses=instance.uses,
             distribution=instance.found.distribution,
             version=instance.found.version,
         )

@@ -26,6 +26,10 @@ _OPERATIONS = {
     "openai.completions": "text_completion",
     "openai.embeddings": "embeddings",
     "anthropic.messages": "chat",
+    "anthropic.count_tokens": "count_tokens",
+    "openai.input_tokens": "count_tokens",
+    "vllm.tokenize": "count_tokens",
+    "cohere.rerank": "rerank",
 }
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACE_HEADERS = ("traceparent", "tracestate")
@@ -50,7 +54,7 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("dragoman", __version__)
         self._wall_ns = wall_ns
-        self._providers = providers
+        self.providers = providers
 
     def ended(self, exchange: Exchange, outcome: Outcome, ended_s: float) -> None:
         """Make the spans of an exchange that ended at a monotonic time."""
@@ -114,8 +118,8 @@ class Tracing:
             attributes["dragoman.tenant"] = label(exchange.tenant)
         if exchange.backend is not None:
             attributes["dragoman.backend"] = exchange.backend
-            if exchange.backend in self._providers:
-                attributes["gen_ai.provider.name"] = self._providers[exchange.backend]
+            if exchange.backend in self.providers:
+                attributes["gen_ai.provider.name"] = self.providers[exchange.backend]
         call = exchange.call
         if call is not None:
             attributes["gen_ai.operation.name"] = _operation(exchange)

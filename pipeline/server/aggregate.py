@@ -40,6 +40,7 @@ class Aggregate(Collector):
     def __init__(self) -> None:
         self._latest: dict[int, tuple[int, Families]] = {}
         self._ended: Families = {}
+        self._own: Families = {}
 
     def take(self, worker: int, pid: int, text: str) -> None:
         """Take what a worker exposes now, in place of what it exposed before.
@@ -71,13 +72,19 @@ class Aggregate(Collector):
         key = metric.name, tuple(labels.items())
         family.numbers[key] = family.numbers.get(key, 0.0) + 1
 
+    def set(self, metric: catalogue.Metric, value: float) -> None:
+        """Say the value of a gauge that no worker has."""
+        family = _Family(Metric(metric.name, metric.description, "gauge"))
+        family.numbers[metric.name, ()] = value
+        self._own[metric.name] = family
+
     def collect(self) -> Iterator[Metric]:
         """Give Prometheus every series."""
         total: Families = {}
         for worker, (_, families) in sorted(self._latest.items()):
             _add(total, families.values(), worker)
         _add(total, self._ended.values(), None)
-        for family in total.values():
+        for family in ({**total, **self._own}).values():
             metric = Metric(family.name, family.text, family.type)
             for (name, labels), value in family.numbers.items():
                 metric.add_sample(name, dict(labels), value)

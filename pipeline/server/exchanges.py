@@ -20,8 +20,12 @@ class Exchanges:
     """
 
     def __init__(self, token: str, find: Find) -> None:
-        self._token = token.encode()
         self._find = find
+        self.set_token(token)
+
+    def set_token(self, token: str) -> None:
+        """Ask callers for another token from now on."""
+        self._token = token.encode()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""

@@ -34,7 +34,7 @@ class GrpcServer:
     ) -> None:
         self._address = address or config.server.address
         self._tls = config.server.tls
-        self._names = [""]
+        self._names = {""}
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=[
@@ -75,15 +75,20 @@ class GrpcServer:
             return self._address
         return f"{address.rpartition(':')[0]}:{port}"
 
-    async def set_serving(self, *, serving: bool, plugins: Iterable[str] = ()) -> None:
+    async def set_serving(self, *, serving: bool, plugins: Iterable[str] | None = None) -> None:
         """Tell health checks whether to send streams here.
 
         Args:
             serving: of the server as a whole, which Envoy asks about.
-            plugins: instances that are `plugin.<name>` to those who look inside, from now on.
+            plugins: instances that are `plugin.<name>` to those who look inside, from now on;
+                as before if absent.
         """
-        self._names += [f"plugin.{name}" for name in plugins]
         status = health_pb2.HealthCheckResponse
+        if plugins is not None:
+            names = {"", *(f"plugin.{name}" for name in plugins)}
+            for name in self._names - names:
+                await self._health.set(name, status.SERVICE_UNKNOWN)
+            self._names = names
         for name in self._names:
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
 
 from pipeline.observability.logs import get_logger, log_loop_fault
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service(Protocol):
@@ -27,6 +30,37 @@ class Service(Protocol):
         """End the process now; it does not return."""
 
 
+async def until_signal(
+    work: Coroutine[Any, Any, None],
+    abort: Callable[[], object],
+    *,
+    numbers: Collection[signal.Signals] = ENDING,
+    orphaned: Awaitable[object] | None = None,
+) -> None:
+    """Run a process' work until it ends, or a signal cancels it and it has cleaned up.
+
+    Args:
+        work: what to run.
+        abort: ends the process now, for a second signal; it does not return.
+        numbers: the signals.
+        orphaned: of a worker: done when its supervisor has ended, which is as good as a signal.
+    """
+    asked: asyncio.Queue[object] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        loop.add_signal_handler(number, asked.put_nowait, number)
+    loop.set_exception_handler(log_loop_fault)
+    if orphaned is not None:
+        asyncio.ensure_future(orphaned).add_done_callback(asked.put_nowait)
+    working = asyncio.ensure_future(work)
+    if await _comes_first(asked, working):
+        working.cancel()
+        if orphaned is None and await _comes_first(asked, working):
+            abort()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
 async def serve_until_signal(
     service: Service,
     started: Callable[[], object],
@@ -37,31 +71,24 @@ async def serve_until_signal(
     Args:
         service: what to serve.
         started: called once it serves.
-        orphaned: of a worker: done when its supervisor has ended, which is as good as a signal.
+        orphaned: see `until_signal`.
     """
-    asked: asyncio.Queue[object] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.put_nowait, number)
-    loop.set_exception_handler(log_loop_fault)
-    if orphaned is not None:
-        asyncio.ensure_future(orphaned).add_done_callback(asked.put_nowait)
-    starting = asyncio.ensure_future(service.start())
-    first = asyncio.ensure_future(asked.get())
-    await asyncio.wait({starting, first}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait({starting})
-        return
-    await starting
+    await until_signal(_served(service, started), service.abort, orphaned=orphaned)
+
+
+async def _served(service: Service, started: Callable[[], object]) -> None:
+    await service.start()
     started()
-    await first
-    get_logger().info("draining")
-    drain = asyncio.ensure_future(service.stop())
-    if orphaned is None:
-        second = asyncio.ensure_future(asked.get())
-        await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)
-        if not drain.done():
-            service.abort()
-        second.cancel()
-    await drain
+    try:
+        await asyncio.Event().wait()
+    finally:
+        get_logger().info("draining")
+        await service.stop()
+
+
+async def _comes_first(asked: asyncio.Queue[object], working: asyncio.Future[None]) -> bool:
+    """Wait for a signal or the end of the work; say whether it was a signal."""
+    signalled: asyncio.Future[Any] = asyncio.ensure_future(asked.get())
+    await asyncio.wait({working, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    return not working.done()

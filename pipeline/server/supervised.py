@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -15,7 +15,14 @@ import aiohttp
 
 from pipeline.errors import ConfigError, DragomanError
 from pipeline.observability.logs import get_logger
-from pipeline.server.control import Report, read_report
+from pipeline.server.control import (
+    MAX_LINE_BYTES,
+    NoReport,
+    Order,
+    Report,
+    read_report,
+    write_order,
+)
 from pipeline.server.restarts import RestartPolicy
 
 _SCRAPE_S = 1.0
@@ -34,7 +41,7 @@ class Role:
         index: its number.
         address: where it serves Envoy.
         admin: its own metrics, a Unix socket that is the supervisor's business alone.
-        config: the config file.
+        config: the config file, for messages and for what is relative to it.
         unhealthy_s: how long it is out of rotation before it refuses streams.
     """
 
@@ -61,16 +68,23 @@ class Worker:
         role: which it is.
         policy: when it is started again.
         ended: called with the number of a worker whose process ended.
+        order: the config that it starts with.
     """
 
-    def __init__(self, role: Role, policy: RestartPolicy, ended: Callable[[int], None]) -> None:
+    def __init__(
+        self, role: Role, policy: RestartPolicy, ended: Callable[[int], None], order: Order
+    ) -> None:
         self.role = role
+        self.order = order
         self.state: State = "starting"
         self.restarts = 0
         self._policy = policy
         self._ended = ended
         self._process: asyncio.subprocess.Process | None = None
         self._is_stopping = False
+        self._attempts = 0
+        self._generation = 0
+        self._talking = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -98,6 +112,7 @@ class Worker:
                 self.state = "serving"
                 if not ready.done():
                     ready.set_result(None)
+                await self.catch_up()
             status = await self._wait()
             if self._is_stopping:
                 break
@@ -119,6 +134,44 @@ class Worker:
         self._is_stopping = True
         if self.pid is not None and self._process is not None:
             self._process.kill()
+
+    async def prepare(self, order: Order) -> Report | None:
+        """Have it start the plugins of a config; None if it ended, or does not serve yet."""
+        async with self._talking:
+            return await self._ask(replace(order, do="prepare"))
+
+    async def commit(self, order: Order) -> None:
+        """Have it serve with the config that it has prepared."""
+        async with self._talking:
+            if await self._ask(replace(order, do="commit")) is not None:
+                self._generation = order.generation
+
+    def abort(self, order: Order) -> None:
+        """Have it drop the config that it has prepared."""
+        if self.state == "serving" and self.pid is not None:
+            write_order(self._line, replace(order, do="abort"))
+
+    def follow(self) -> None:
+        """Tell it that Envoy has followed the config that holds."""
+        self.order = replace(self.order, is_told=False)
+        if self.state == "serving" and self.pid is not None:
+            write_order(self._line, replace(self.order, do="follow"))
+
+    async def catch_up(self) -> None:
+        """Bring it to the config that holds, if it started with an older one.
+
+        One that cannot follow where all others could is killed, and starts with that config.
+        """
+        async with self._talking:
+            while self.state == "serving" and self._generation != self.order.generation:
+                order = self.order
+                report = await self._ask(replace(order, do="prepare"))
+                if report is None or report.problems:
+                    if self.pid is not None and self._process is not None:
+                        self._process.kill()
+                    return
+                if await self._ask(replace(order, do="commit")) is not None:
+                    self._generation = order.generation
 
     async def metrics(self) -> tuple[int, str] | None:
         """Return what it counts, with the process that counted; None if it gives no answer."""
@@ -159,8 +212,31 @@ class Worker:
             raise
         finally:
             theirs.close()
-        reader, self._line = await asyncio.open_connection(sock=ours)
-        return await read_report(reader)
+        self._reader, self._line = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        write_order(self._line, self.order)
+        self._generation = self.order.generation
+        return await self._hear()
+
+    async def _hear(self) -> Report | None:
+        """Wait for its report; None if it ended, as it is made to where it talks nonsense."""
+        try:
+            return await read_report(self._reader)
+        except NoReport:
+            if self.pid is not None and self._process is not None:
+                self._process.kill()
+            return None
+
+    async def _ask(self, order: Order) -> Report | None:
+        if self.state != "serving" or self.pid is None:
+            return None
+        self._attempts += 1
+        attempt = self._attempts
+        write_order(self._line, replace(order, attempt=attempt))
+        # Of an attempt that was given up there may still be a report.
+        while (report := await self._hear()) is not None:
+            if report.attempt == attempt:
+                return report
+        return None
 
     async def _wait(self) -> int:
         assert self._process is not None  # noqa: S101 - started before

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import __version__
+from pipeline.config.identity import content_hash
 from pipeline.config.schema import Config
 from pipeline.config.source import Source
 from pipeline.config.workers import worker_addresses
@@ -24,10 +25,14 @@ from pipeline.observability import catalogue
 from pipeline.observability.logs import configure_logs, get_logger
 from pipeline.server.admin import Admin
 from pipeline.server.aggregate import Aggregate
+from pipeline.server.control import Order
 from pipeline.server.exchanges import Exchanges
+from pipeline.server.reloading import OnGeneration, Reloader, Running, config_detail
 from pipeline.server.restarts import RestartPolicy
 from pipeline.server.signals import serve_until_signal
 from pipeline.server.supervised import Role, Worker, WorkerFailed
+from pipeline.server.two_phase import reload_workers
+from pipeline.server.watching import POLL_S
 
 # Between telling health checks and refusing streams: longer than the interval at which our
 # Envoy configuration makes Envoy ask.
@@ -43,9 +48,11 @@ class Supervisor:
     Args:
         config: how many there are, and where.
         source: its document, for messages.
-        path: its file, which each worker reads itself.
+        path: its file, which is read again when it changes.
         directory: for sockets that are nobody else's business.
         unhealthy_s: how long workers are out of rotation before they refuse streams.
+        on_generation: called when all workers serve with another config.
+        poll_s: how often the file is looked at.
     """
 
     def __init__(
@@ -55,31 +62,37 @@ class Supervisor:
         path: Path,
         directory: Path,
         unhealthy_s: float = _UNHEALTHY_S,
+        on_generation: OnGeneration | None = None,
+        poll_s: float = POLL_S,
     ) -> None:
         self.admin_address = ""
-        self._config = config
-        self._source = source
+        self.running = Running(config, source, 1, content_hash(source), time.time())
         self._state = "starting"
         self._aggregate = Aggregate()
         self._scraping = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: asyncio.Task[None] | None = None
+        order = Order("start", 0, 1, source.text, self.running.loaded_at_s)
         addresses = worker_addresses(config.server.address, config.server.workers)
         self.workers = [
             Worker(
                 Role(index, address, directory / f"{index}.sock", path, unhealthy_s),
                 RestartPolicy(time.monotonic, random.random),
                 self._worker_ended,
+                order,
             )
             for index, address in enumerate(addresses)
         ]
+        self._exchanges = self._make_exchanges()
         self._admin = Admin(
             config.server.admin,
             self._aggregate.exposition,
             self.readiness,
             refresh=self._scrape,
-            exchanges=self._exchanges(),
+            exchanges=self._exchanges,
         )
+        self._is_told = on_generation is not None
+        self._reloader = Reloader(path, self, self, time.time, on_generation, poll_s=poll_s)
 
     async def start(self, ready_within_s: float = _READY_WITHIN_S) -> None:
         """Start every worker, and return when all of them serve.
@@ -88,11 +101,12 @@ class Supervisor:
             ConfigError: the config cannot be used, as a worker found.
             WorkerFailed: a worker ended, or was not ready in time.
         """
+        self._reloader.hear()
         try:
             self.admin_address = await self._admin.start()
         except OSError as error:
             message = f"cannot listen there: {error.strerror or error}"
-            raise ConfigError(self._source.problem(("server", "admin"), message)) from error
+            raise ConfigError(self.running.source.problem(("server", "admin"), message)) from error
         loop = asyncio.get_running_loop()
         ready: list[asyncio.Future[None]] = [loop.create_future() for _ in self.workers]
         self._tasks = [
@@ -116,10 +130,12 @@ class Supervisor:
             workers=[worker.role.address for worker in self.workers],
             admin=self.admin_address,
         )
+        self._reloader.start()
 
     async def stop(self) -> None:
         """Let every worker drain, and return when all have ended."""
         self._state = "draining"
+        await self._reloader.stop()
         await self._end(Worker.terminate)
 
     def abort(self) -> None:
@@ -134,6 +150,7 @@ class Supervisor:
         return is_ready, {
             "state": self._state,
             "version": __version__,
+            "config": config_detail(self.running, self._reloader),
             "workers": [
                 {
                     "worker": worker.role.index,
@@ -144,23 +161,63 @@ class Supervisor:
                 }
                 for worker in self.workers
             ],
-            "routes": [route.name for route in self._config.routes],
-            "plugins": list(self._config.plugins),
+            "routes": [route.name for route in self.running.config.routes],
+            "plugins": list(self.running.config.plugins),
         }
 
-    def _exchanges(self) -> Exchanges | None:
-        secret = self._config.server.admin_token
-        if secret is None or not self._config.telemetry.keep:
+    async def replace_config(self, wanted: Running) -> list[str]:
+        """Serve with another config: all workers, or none.
+
+        Raises:
+            ConfigError: a worker cannot use it, and nothing has changed.
+        """
+        order = Order(
+            "start",
+            0,
+            wanted.generation,
+            wanted.source.text,
+            wanted.loaded_at_s,
+            is_told=self._is_told,
+        )
+        changes = await reload_workers(self.workers, order, wanted.source)
+        self.running = wanted
+        secret = wanted.config.server.admin_token
+        if self._exchanges is not None and secret is not None:
+            self._exchanges.set_token(secret.get_secret_value())
+        return changes
+
+    def reloaded(self, result: str) -> None:
+        """Count a reload."""
+        self._aggregate.count(catalogue.CONFIG_RELOADS, result=result)
+        self._aggregate.set(catalogue.CONFIG_LAST_SUCCESSFUL, result != "refused")
+
+    def envoy_generation(self, generation: int) -> None:
+        """Note which generation last changed Envoy's part."""
+        self._aggregate.set(catalogue.CONFIG_ENVOY_GENERATION, generation)
+
+    def envoy_updated(self, result: str) -> None:
+        """Count a config that Envoy was handed."""
+        self._aggregate.count(catalogue.ENVOY_UPDATES, result=result)
+
+    def envoy_followed(self) -> None:
+        """Let the workers drop what they keep for an Envoy that lags behind."""
+        for worker in self.workers:
+            worker.follow()
+
+    def _make_exchanges(self) -> Exchanges | None:
+        secret = self.running.config.server.admin_token
+        if secret is None or not self.running.config.telemetry.keep:
             return None
-        token = secret.get_secret_value()
 
         async def find(exchange_id: str) -> bytes | None:
+            secret = self.running.config.server.admin_token
+            token = secret.get_secret_value() if secret is not None else ""
             # Only one of them has served it.
             asked = (worker.exchange(exchange_id, token) for worker in self.workers)
             found = await asyncio.gather(*asked)
             return next((one for one in found if one is not None), None)
 
-        return Exchanges(token, find)
+        return Exchanges(secret.get_secret_value(), find)
 
     async def _end(self, how: Callable[[Worker], None]) -> None:
         for worker, task in zip(self.workers, self._tasks, strict=True):
@@ -199,7 +256,13 @@ def _pass_on(ready: asyncio.Future[None], keeping: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def supervised(
-    config: Config, source: Source, path: Path, *, unhealthy_s: float = 0.0
+    config: Config,
+    source: Source,
+    path: Path,
+    *,
+    unhealthy_s: float = 0.0,
+    on_generation: OnGeneration | None = None,
+    poll_s: float = POLL_S,
 ) -> AsyncIterator[Supervisor]:
     """Run the workers of a config for the time of the block, then drain them.
 
@@ -208,9 +271,13 @@ async def supervised(
         source: see `Supervisor`.
         path: see `Supervisor`.
         unhealthy_s: how long Envoy has to notice; by default it is gone when the block ends.
+        on_generation: see `Supervisor`.
+        poll_s: see `Supervisor`.
     """
     with tempfile.TemporaryDirectory(prefix="dragoman-") as directory:
-        supervisor = Supervisor(config, source, path, Path(directory), unhealthy_s)
+        supervisor = Supervisor(
+            config, source, path, Path(directory), unhealthy_s, on_generation, poll_s
+        )
         await supervisor.start()
         try:
             yield supervisor

@@ -9,7 +9,7 @@ from typing import cast
 
 import grpc
 
-from pipeline.config.schema import ServerTlsConfig
+from pipeline.config.tls import ServerTlsConfig
 from pipeline.errors import DragomanError
 from pipeline.observability.logs import get_logger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.host.verdicts import Emit, Finish, Handler, Proceed
-from pipeline.stream.messages import Ask, AskBody, AskEvents, AskFault, Headers
+from pipeline.stream.messages import Ask, AskBody, AskBytes, AskEvents, AskFault, Headers
 
 
 async def decide(
@@ -19,17 +19,17 @@ async def decide(
         attributes: Envoy's attributes that came with the message which raised it.
     """
     match ask:
-        case Headers(side="request", pairs=pairs, ends=ends):
-            return await handler.request_headers(pairs, ends=ends, attributes=attributes)
-        case Headers(pairs=pairs, ends=ends):
-            return await handler.response_headers(pairs, ends=ends, attributes=attributes)
-        case AskBody(side="request", body=body):
-            return await handler.request_body(body)
-        case AskBody(body=body):
-            return await handler.response_body(body)
-        case AskEvents(frames=frames, ended=ended):
-            return await handler.response_events(frames, ended=ended)
-        case AskFault(status=status, code=code, message=message, in_stream=True):
-            return handler.fault_in_stream(status=status, code=code, message=message)
-        case AskFault(status=status, code=code, message=message):
-            return handler.fault(status=status, code=code, message=message)
+        case AskEvents():
+            return await handler.response_events(ask.frames, ended=ask.ended)
+        case AskBytes():
+            return await handler.response_bytes(ask.data, ended=ask.ended)
+        case Headers():
+            is_request = ask.side == "request"
+            on_headers = handler.request_headers if is_request else handler.response_headers
+            return await on_headers(ask.pairs, ends=ask.ends, attributes=attributes)
+        case AskBody():
+            on_body = handler.request_body if ask.side == "request" else handler.response_body
+            return await on_body(ask.body)
+        case AskFault():
+            word = handler.fault_in_stream if ask.in_stream else handler.fault
+            return word(status=ask.status, code=ask.code, message=ask.message)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from pipeline.api.headers import NO_EDITS, HeaderEdits
+from pipeline.api.sse import FrameDecoder
 from pipeline.dialects.encoding import Inflater
-from pipeline.dialects.sse import FrameDecoder
 from pipeline.host.verdicts import Proceed, Wish
 from pipeline.stream.messages import BodyReply, ChunkReply, HeadersReply, Mode, Reply, Side
 
 # What the Gateway API inference extension uses: a 64 KiB HTTP/2 window less slack; the ext_proc
 # API advises 64 KiB at most.
 MAX_CHUNK_BYTES = 62_000
+
+
+_STREAMED = frozenset({"events", "bytes"})
 
 
 class Stage(Enum):
@@ -84,7 +87,7 @@ class Direction:
         """
         if ends:
             self.stage = Stage.DONE
-            return [self._headers_reply(verdict, None)]
+            return [self._headers_reply(verdict, None, verdict.body)]
         self.stage = Stage.BODY
         self.wish = verdict.wish
         override = self._override()
@@ -92,8 +95,8 @@ class Direction:
             self.mode = override
         if verdict.wish == "events":
             self.decoder = FrameDecoder(self.max_event_bytes)
-            if verdict.encoding:
-                self.inflater = Inflater(verdict.encoding, self.max_bytes)
+        if verdict.wish in _STREAMED and verdict.encoding:
+            self.inflater = Inflater(verdict.encoding, self.max_bytes)
         if self.is_duplex and verdict.wish == "whole":
             # The body may still change the headers, or be refused: they wait for it.
             self._waiting = verdict
@@ -162,19 +165,31 @@ class Direction:
                 return Mode.NONE
             case "whole" if self.mode is Mode.NONE:
                 return Mode.BUFFERED
-            case "events" if self.mode is Mode.NONE or self.is_whole_at_once:
+            case "events" | "bytes" if self.mode is Mode.NONE or self.is_whole_at_once:
                 return Mode.STREAMED
             case _:
                 return None
 
-    def _headers_reply(self, verdict: Proceed, other: Mode | None) -> HeadersReply:
+    def _headers_reply(
+        self, verdict: Proceed, other: Mode | None, body: bytes | None = None
+    ) -> HeadersReply:
         override = None
-        if other is not None:
+        if verdict.hides_answer:
+            override = (self.mode, Mode.NONE)
+        elif other is not None:
             override = (self.mode, other) if self.side == "request" else (other, self.mode)
         edits = verdict.edits
-        if self.wish == "events" and verdict.wish == "events":
+        if self.wish in _STREAMED and verdict.wish in _STREAMED:
             edits = edits.then(HeaderEdits(remove=frozenset({"content-length"})))
-        return HeadersReply(self.side, edits, verdict.clear_route, verdict.report, override)
+        return HeadersReply(
+            self.side,
+            edits,
+            verdict.clear_route,
+            verdict.report,
+            override,
+            body,
+            verdict.hides_answer,
+        )
 
 
 def _joined(first: Proceed, second: Proceed) -> Proceed:

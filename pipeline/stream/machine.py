@@ -12,13 +12,14 @@ when trailers follow in STREAMED mode, because an answer to trailers has no plac
 
 from __future__ import annotations
 
-from pipeline.dialects.sse import Frame, FrameTooLong
+from pipeline.api.sse import Frame, FrameTooLong
 from pipeline.errors import InvalidCall
 from pipeline.host.verdicts import Emit, Finish, Proceed
 from pipeline.stream.direction import Direction, Stage
 from pipeline.stream.messages import (
     Ask,
     AskBody,
+    AskBytes,
     AskEvents,
     AskFault,
     Body,
@@ -65,12 +66,15 @@ class Machine:
         self._body = b""
         self._chunk_is_frames = False
         self._has_emitted = False
+        self._is_asking = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether both directions came as far as Envoy shows them."""
-        return self._is_over(self.request) and (
-            self.response.stage is Stage.HEADERS or self._is_over(self.response)
+        """Whether both directions came as far as Envoy shows them, and nothing is undecided."""
+        return (
+            not self._is_asking
+            and self._is_over(self.request)
+            and (self.response.stage is Stage.HEADERS or self._is_over(self.response))
         )
 
     @property
@@ -92,8 +96,13 @@ class Machine:
         """
         if self.is_closed:
             return [], None
-        direction = self.request if message.side == "request" else self.response
         self._asked = message
+        replies, ask = self._received(message)
+        self._is_asking = ask is not None
+        return replies, ask
+
+    def _received(self, message: Message) -> Step:
+        direction = self.request if message.side == "request" else self.response
         match message:
             case Headers():
                 return self._headers(direction, message)
@@ -105,6 +114,7 @@ class Machine:
     def resume(self, verdict: Proceed | Finish | Emit) -> list[Reply]:
         """Take the decision on what `receive` asked and return the answers it leaves."""
         message, self._asked = self._asked, None
+        self._is_asking = False
         if isinstance(verdict, Finish):
             self.is_closed = True
             return [ImmediateReply(verdict)]
@@ -145,6 +155,8 @@ class Machine:
                 return self._whole(direction, message)
             case "events":
                 return self._events(direction, message.data, ended=message.ends)
+            case "bytes":
+                return self._bytes(direction, message.data, ended=message.ends)
             case "skip":
                 self._close_body(direction, ends=message.ends)
                 return direction.passed(message.data, ends=message.ends), None
@@ -175,17 +187,24 @@ class Machine:
             message = "an event of the answer is too large"
             return [], AskFault(502, "event_too_large", message, self._has_emitted)
         except InvalidCall as error:
-            # Its codes are for requests; this is the answer.
-            is_too_large = error.code == "body_too_large"
-            code = "answer_too_large" if is_too_large else "unreadable_answer"
-            message = "the provider's answer cannot be decoded"
-            return [], AskFault(502, code, message, self._has_emitted)
+            return [], _undecodable(error, in_stream=self._has_emitted)
         self._chunk_is_frames = not (had_pending or direction.inflater) and (
             ended or not decoder.pending
         )
         if not frames and not ended:
             return direction.dropped(), None
         return [], AskEvents(frames, ended)
+
+    def _bytes(self, direction: Direction, data: bytes, *, ended: bool) -> Step:
+        try:
+            plain = data if direction.inflater is None else direction.inflater.feed(data)
+        except InvalidCall as error:
+            # The headers went on as those of a stream: its end can still be an event.
+            return [], _undecodable(error, in_stream=True)
+        if not plain and not ended:
+            return direction.dropped(), None
+        self._chunk_is_frames = direction.inflater is None
+        return [], AskBytes(plain, ended)
 
     def _emitted(self, direction: Direction, message: Message, emit: Emit) -> list[Reply]:
         self._has_emitted = self._has_emitted or bool(emit.data)
@@ -210,6 +229,8 @@ class Machine:
         if direction.stage is Stage.BODY:
             if direction.wish == "events":
                 return self._events(direction, b"", ended=True)
+            if direction.wish == "bytes":
+                return self._bytes(direction, b"", ended=True)
             if direction.wish == "whole":
                 return self._whole_by_trailers(direction)
             if direction.wish is None and direction.is_duplex:
@@ -243,3 +264,10 @@ class Machine:
     @staticmethod
     def _is_over(direction: Direction) -> bool:
         return direction.stage in {Stage.DONE, Stage.TRAILERS} or direction.wish == "skip"
+
+
+def _undecodable(error: InvalidCall, *, in_stream: bool) -> AskFault:
+    # Its codes are for requests; this is the answer.
+    is_too_large = error.code == "body_too_large"
+    code = "answer_too_large" if is_too_large else "unreadable_answer"
+    return AskFault(502, code, "the provider's answer cannot be decoded", in_stream)

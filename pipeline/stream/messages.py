@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Literal
 
 from pipeline.api.headers import NO_EDITS, HeaderEdits
-from pipeline.dialects.sse import Frame
+from pipeline.api.sse import Frame
 from pipeline.host.verdicts import Finish, Pairs
 
 Side = Literal["request", "response"]
@@ -76,6 +76,14 @@ class AskEvents:
 
 
 @dataclass(slots=True)
+class AskBytes:
+    """Decide on a piece of a streamed response, its encoding undone."""
+
+    data: bytes = field(repr=False)
+    ended: bool
+
+
+@dataclass(slots=True)
 class AskFault:
     """Word a fault; the answer must be a Finish, or an Emit once a stream has begun."""
 
@@ -85,7 +93,7 @@ class AskFault:
     in_stream: bool = False
 
 
-Ask = Headers | AskBody | AskEvents | AskFault
+Ask = Headers | AskBody | AskEvents | AskBytes | AskFault
 """Headers as they came are a question of their own."""
 
 # --- what is answered
@@ -101,6 +109,8 @@ class HeadersReply:
         clear_route: Envoy must choose the route anew.
         report: dynamic metadata.
         override: body modes of request and response from here on, where they change.
+        body: a body for what has none.
+        hides_answer: with an override: response headers need not be sent either.
     """
 
     side: Side
@@ -108,6 +118,8 @@ class HeadersReply:
     clear_route: bool = False
     report: Mapping[str, str] | None = field(default=None, repr=False)
     override: tuple[Mode, Mode] | None = None
+    body: bytes | None = field(default=None, repr=False)
+    hides_answer: bool = False
 
 
 @dataclass(slots=True)

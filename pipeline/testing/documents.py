@@ -14,7 +14,19 @@ DIALECTS = _KNOWN.names
 """The names of all API formats that Dragoman brings along."""
 
 DEFAULT_DIALECT = "openai.chat"
-SPEAKING = tuple(name for name in DIALECTS if name != "openai.embeddings")
+_VECTOR = {"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}
+_NUMBERS: dict[str, dict[str, Any]] = {
+    "openai.embeddings": {
+        "object": "list",
+        "data": [_VECTOR],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    },
+    "cohere.rerank": {"id": "answer-1", "results": [{"index": 0, "relevance_score": 0.5}]},
+    "anthropic.count_tokens": {"input_tokens": 1},
+    "openai.input_tokens": {"object": "response.input_tokens", "input_tokens": 1},
+    "vllm.tokenize": {"count": 1, "max_model_len": 4096, "tokens": [1]},
+}
+SPEAKING = tuple(name for name in DIALECTS if name not in _NUMBERS)
 """Those whose answers are texts."""
 
 MODEL = "test-model"
@@ -55,12 +67,15 @@ def call_document(
             document["prompt"] = "\n".join([system, *texts] if system else texts)
         case "openai.embeddings":
             document["input"] = texts[0] if len(texts) == 1 else texts
-        case "openai.responses":
+        case "cohere.rerank":
+            document |= {"query": texts[0], "documents": texts[1:] or [texts[0]]}
+        case "openai.responses" | "openai.input_tokens":
             document["input"] = texts[0] if len(texts) == 1 else _turns(texts)
             if system:
                 document["instructions"] = system
-        case "anthropic.messages":
-            document |= {"max_tokens": 1024, "messages": _turns(texts)}
+        case "anthropic.messages" | "anthropic.count_tokens":
+            limit = {"max_tokens": 1024} if dialect == "anthropic.messages" else {}
+            document |= {**limit, "messages": _turns(texts)}
             if system:
                 document["system"] = system
         case _:
@@ -72,11 +87,10 @@ def call_document(
 def answer_document(
     text: str = "Hello to you.", *, dialect: str = DEFAULT_DIALECT, model: str = MODEL
 ) -> dict[str, Any]:
-    """Return the body of an answer; embeddings answer with a vector whatever the text."""
-    if dialect == "openai.embeddings":
-        vector = {"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}
-        usage = {"prompt_tokens": 1, "total_tokens": 1}
-        return {"object": "list", "data": [vector], "model": model, "usage": usage}
+    """Return the body of an answer; some APIs answer in numbers, whatever the text."""
+    if dialect in _NUMBERS:
+        named = {"model": model} if dialect == "openai.embeddings" else {}
+        return {**_NUMBERS[dialect], **named}
     return dialect_of(dialect).compose(text, model=model, id="answer-1", created_s=1)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.api import HeaderEdits, Headers, Outcome
@@ -69,6 +69,12 @@ class _Record:
 
     def violation(self, kind: str) -> None:
         self.violations.append(kind)
+
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Note nothing: no attempt is made here."""
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        """Note nothing: each step has its time."""
 
 
 class FakeEnvoy:

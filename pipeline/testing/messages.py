@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.api import HeaderEdits, Headers
+from pipeline.api.sse import FrameDecoder
 from pipeline.dialects.encoding import decoded
-from pipeline.dialects.sse import FrameDecoder
 from pipeline.testing.documents import (
     DEFAULT_DIALECT,
     answer_document,

@@ -21,7 +21,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.dialects.sse import Frame, FrameDecoder
+from pipeline.api.sse import Frame, FrameDecoder
 from pipeline.host.runtime import Runtime
 from pipeline.host.session import RouterSession
 from pipeline.host.verdicts import Finish, Pairs, Proceed

@@ -123,6 +123,13 @@ def _write_headers(response: pb.ProcessingResponse, reply: HeadersReply) -> None
         request_mode, response_mode = reply.override
         response.mode_override.request_body_mode = _MODES[request_mode]
         response.mode_override.response_body_mode = _MODES[response_mode]
+        if reply.hides_answer:
+            response.mode_override.response_header_mode = pb.ProcessingMode.SKIP
+            response.mode_override.response_trailer_mode = pb.ProcessingMode.SKIP
+    if reply.body is not None:
+        # Also where nothing follows the headers: the one way to give such a response a body.
+        common.status = pb.CommonResponse.CONTINUE_AND_REPLACE
+        common.body_mutation.body = reply.body
     if reply.report is not None:
         _write_report(response, reply.report)
 

@@ -32,6 +32,11 @@ class Admission:
         self._exchanges = 0
         self._held_bytes = 0
 
+    def limit(self, limits: LimitsConfig) -> None:
+        """Take on more or less from now on; what was taken on stays."""
+        self._max_exchanges = limits.exchanges
+        self._max_bytes = limits.process_bytes
+
     def enter(self) -> bool:
         """Take an exchange on; False when it is one too many, which is still to be left."""
         self._exchanges += 1

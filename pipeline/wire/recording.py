@@ -12,8 +12,11 @@ from google.protobuf import json_format
 from pipeline.config.schema import Config
 from pipeline.errors import DragomanError
 from pipeline.host.names import (
+    KEYED_KEY,
     LEVEL_METADATA,
     METADATA_NAMESPACE,
+    ORIGIN_ENCODING_KEY,
+    ORIGIN_LENGTH_KEY,
     ORIGIN_PATH_KEY,
     metadata_attribute,
 )
@@ -23,7 +26,15 @@ from pipeline.wire.adapter import FILTER_NAMESPACE
 
 _VERSION = 1
 _READABLE_ATTRIBUTES = frozenset(
-    {"xds.route_name", "xds.upstream_host_metadata", "response.code_details"}
+    {
+        "xds.route_name",
+        "xds.upstream_host_metadata",
+        "response.code_details",
+        # What frames a body and who set a key are no content, and replays decide by them.
+        metadata_attribute(ORIGIN_ENCODING_KEY),
+        metadata_attribute(ORIGIN_LENGTH_KEY),
+        metadata_attribute(KEYED_KEY),
+    }
 )
 _ORIGIN_PATH = metadata_attribute(ORIGIN_PATH_KEY)
 Entry = pb.ProcessingRequest | pb.ProcessingResponse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from google.protobuf import json_format
 
 from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome
+from pipeline.host.generations import Generation, Generations
 from pipeline.host.names import METADATA_NAMESPACE, REPORT_HEADERS
 from pipeline.host.runtime import Runtime
 from pipeline.wire import ext_proc_pb2 as pb
@@ -55,7 +56,8 @@ async def replay(runtime: Runtime, tape: Tape) -> Replay:
     done = Replay(tape)
     seen = _Seen(done)
     player = _Player(tape)
-    processor = ExternalProcessor(runtime, seen, seen, time.perf_counter)
+    generations = Generations(Generation(1, runtime))
+    processor = ExternalProcessor(generations, seen, seen, time.perf_counter)
     await processor.process(None, cast("Context", player))
     done.messages = player.answers
     redact = redactor(runtime.config, with_bodies=not tape.redacted)
@@ -97,6 +99,12 @@ class _Seen:
 
     def violation(self, kind: str) -> None:
         """Note nothing: it shows in the answers."""
+
+    def dropped(self, backend: str, fields: Sequence[str]) -> None:
+        """Note nothing: it shows in the answers."""
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        """Note nothing: nobody else waits."""
 
     def stream_opened(self) -> None:
         """Count nothing."""

@@ -10,14 +10,16 @@ from typing import Any, Protocol, cast
 
 import grpc
 
-from pipeline.host.attempt import AttemptSession
-from pipeline.host.names import LEVEL_METADATA, ROUTE_ATTRIBUTE, ROUTE_METADATA
+from pipeline.host.attempt import AttemptSession, backend_named
+from pipeline.host.generations import Generation, Generations
+from pipeline.host.names import DIGEST_METADATA, LEVEL_METADATA, ROUTE_ATTRIBUTE, ROUTE_METADATA
 from pipeline.host.policy import Watcher
-from pipeline.host.runtime import Observer, Runtime
-from pipeline.host.session import Choice, RouterSession
+from pipeline.host.runtime import Observer
+from pipeline.host.session import RouterSession
 from pipeline.host.verdicts import Handler
 from pipeline.stream.deciding import decide
 from pipeline.stream.machine import Machine
+from pipeline.stream.messages import Headers
 from pipeline.wire import ext_proc_pb2 as pb
 from pipeline.wire.adapter import read_attributes, read_message, read_modes, write_reply
 from pipeline.wire.admission import Admission
@@ -44,7 +46,7 @@ class ExternalProcessor:
     """Serves ext_proc streams.
 
     Args:
-        runtime: the compiled config.
+        generations: of the config; a stream stays with the one that it began with.
         observer: sees exchanges.
         streams: counts streams.
         clock: monotonic seconds.
@@ -55,7 +57,7 @@ class ExternalProcessor:
 
     def __init__(
         self,
-        runtime: Runtime,
+        generations: Generations,
         observer: Observer,
         streams: StreamGauge,
         clock: Callable[[], float],
@@ -63,15 +65,13 @@ class ExternalProcessor:
         watcher: Watcher | None = None,
         tap: Tap | None = None,
     ) -> None:
-        self._runtime = runtime
+        self._generations = generations
         self._watcher = watcher
         self._tap = tap
         self._observer = observer
         self._streams = streams
         self._clock = clock
-        self._admission = admission or Admission(runtime.config.limits)
-        self._any_route = Choice(runtime.candidates)
-        self._choices: dict[tuple[str | None, str], Choice] = {}
+        self._admission = admission or Admission(generations.current.runtime.config.limits)
 
     async def process(self, _requests: object, context: Context) -> None:
         """Serve one stream; it ends by half-close, by cancellation, or with a final answer."""
@@ -95,7 +95,10 @@ class ExternalProcessor:
         finally:
             self._streams.stream_closed()
             if stream is not None:
-                await stream.close()
+                try:
+                    await stream.close()
+                finally:
+                    self._generations.leave(stream.generation)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server is given."""
@@ -118,13 +121,18 @@ class ExternalProcessor:
         await context.abort(grpc.StatusCode.INTERNAL, "the host failed")
 
     def _open(self, context: Context, first: pb.ProcessingRequest) -> _Stream:
-        named, level = None, ""
+        named, level, digest = None, "", ""
         for key, value in context.invocation_metadata() or ():
             if key == ROUTE_METADATA:
                 named = str(value)
             elif key == LEVEL_METADATA:
                 level = str(value)
-        runtime = self._runtime
+            elif key == DIGEST_METADATA:
+                digest = str(value)
+        generation = self._generations.current
+        if self._generations.kept is not None:
+            generation = self._lagging(first, named, level, digest)
+        runtime = generation.runtime
         limits = runtime.config.limits
         machine = Machine(
             *read_modes(first),
@@ -140,7 +148,7 @@ class ExternalProcessor:
             handler = AttemptSession(runtime, runtime.routes.get(named or ""), self._observer)
         else:
             attribute = "" if named is not None else read_attributes(first).get(ROUTE_ATTRIBUTE, "")
-            choice = self._choice(named, attribute)
+            choice = generation.choice(named, attribute)
             handler = RouterSession(
                 runtime,
                 choice,
@@ -150,32 +158,23 @@ class ExternalProcessor:
                 self._watcher,
                 overloaded=None if admission.enter() else admission.over_exchanges,
             )
-        stream = _Stream(machine, handler, self._observer, admission, is_exchange=is_exchange)
+        stream = _Stream(
+            machine, handler, self._observer, admission, generation, is_exchange=is_exchange
+        )
         if self._tap is not None:
             stream.record(self._tap, self._tap.begin(level, named))
+        generation.streams += 1
         return stream
 
-    def _choice(self, named: str | None, attribute: str) -> Choice:
-        """Return the routes in question.
-
-        Args:
-            named: the gRPC metadata, present when Envoy's configuration is ours: names in order.
-            attribute: the name of Envoy's route, for an Envoy that somebody else configured.
-        """
-        choice = self._choices.get((named, attribute))
-        if choice is None:
-            routes = self._runtime.routes
-            names = attribute if named is None else named
-            found = [routes[name] for name in names.split(",") if name in routes]
-            if not found and named is None:
-                return self._any_route
-            last = found[-1] if found else None
-            # Where every candidate wants a certain model, our Envoy's route is its own 404.
-            is_nowhere = named is not None and last is not None and last.matcher.model is not None
-            choice = Choice([(r.matcher, r) for r in found], last, is_nowhere=is_nowhere)
-            if found:
-                self._choices[named, attribute] = choice
-        return choice
+    def _lagging(
+        self, first: pb.ProcessingRequest, named: str | None, level: str, digest: str
+    ) -> Generation:
+        """Return the generation for an Envoy whose own configuration may be an older one."""
+        attributes = read_attributes(first)
+        if level == "upstream":
+            return self._generations.for_routes(named or "", backend_named(attributes), digest)
+        names = attributes.get(ROUTE_ATTRIBUTE, "") if named is None else named
+        return self._generations.for_routes(names, digest=digest)
 
 
 def _new_id() -> str:
@@ -191,16 +190,17 @@ class _Stream:
         handler: Handler,
         observer: Observer,
         admission: Admission,
+        generation: Generation,
         *,
         is_exchange: bool,
     ) -> None:
         self.machine = machine
+        self.generation = generation
         self._handler = handler
         self._observer = observer
         self._admission = admission
         self._is_exchange = is_exchange
         self._held_bytes = 0
-        self._attributes: dict[str, str] = {}
         self._tap: Tap | None = None
         self._tape: Tape | None = None
 
@@ -214,15 +214,16 @@ class _Stream:
         if message is None:
             self._observer.violation("unknown_message")
             return []
-        self._attributes = read_attributes(request) if request.attributes else {}
         violations = self.machine.violations
         replies, ask = self.machine.receive(message)
         if not self._hold():
             replies, ask = [], self.machine.overloaded()
         if ask is not None:
-            verdict = await decide(self._handler, ask, self._attributes)
+            attributes = read_attributes(request) if isinstance(message, Headers) else {}
+            verdict = await decide(self._handler, ask, attributes)
             replies = [*replies, *self.machine.resume(verdict)]
-            self._hold()
+            if self._held_bytes:
+                self._hold()  # less now
         for _ in range(self.machine.violations - violations):
             self._observer.violation("protocol_violation")
         if request.observability_mode:

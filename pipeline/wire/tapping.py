@@ -31,6 +31,12 @@ class Tap:
         self._redact = redact
         self._max_stream_bytes = max_stream_bytes
 
+    def follow(self, config: Config) -> None:
+        """Mask as another config says, which must want the same recorded."""
+        wanted = config.telemetry.record
+        if wanted is not None:
+            self._redact = redactor(config, with_bodies=wanted.bodies == "full")
+
     def begin(self, level: str, named: str | None) -> Tape | None:
         """Return a tape for a stream that begins, None for one that is not recorded.
 

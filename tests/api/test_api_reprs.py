@@ -15,7 +15,7 @@ from pipeline.api import (
     Tool,
     ToolCall,
 )
-from pipeline.dialects.sse import Frame
+from pipeline.api.sse import Frame
 from pipeline.host.verdicts import Emit, Finish, Proceed
 from pipeline.stream.messages import (
     AskBody,

@@ -13,7 +13,7 @@ from pipeline.envoy.bootstrap import bootstrap, to_yaml
 @pytest.fixture
 def document(folder):
     with compiled(folder / "dragoman.yaml") as runtime:
-        return bootstrap(runtime.config, runtime.plans, runtime.default_urls, "/ca.pem")
+        return bootstrap(runtime.config, runtime.plans, "/ca.pem")
 
 
 def config_of(document):

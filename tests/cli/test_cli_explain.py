@@ -73,6 +73,20 @@ def test_the_explanation_words_policies_and_envoy_modes(dragoman):
     assert "a stream of its own at upstream level" in dragoman("explain", "stream").output
 
 
+def test_the_order_of_backends_shows_their_weights(dragoman, folder):
+    text = (folder / "dragoman.yaml").read_text()
+    shared = text.replace("[openai, spare]", "[{openai: 3, spare: 1}, last]").replace(
+        "routes:", "  last: {provider: openai, api_key: sk-secret-3}\nroutes:"
+    )
+    (folder / "shared.yaml").write_text(shared)
+
+    told = " ".join(dragoman("explain", "stream", "--config", "shared.yaml").stdout.split())
+
+    assert "3x openai (" in told
+    assert "| 1x spare (" in told
+    assert "→ last (" in told
+
+
 def test_an_unknown_route_is_a_problem_with_a_hint(dragoman):
     result = dragoman("explain", "chatt", exit_code=1)
 

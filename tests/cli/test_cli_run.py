@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,49 @@ async def test_a_signal_while_envoy_starts_leaves_nothing_behind(run, tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+async def test_a_second_signal_ends_everything_at_once(run, tmp_path):
+    stubborn = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"
+    process = await run(stubborn)
+    while not (tmp_path / "pid").exists():
+        assert process.returncode is None
+        await asyncio.sleep(0.01)
+    envoy = int((tmp_path / "pid").read_text())
+
+    process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.05)
+    assert process.returncode is None
+    process.send_signal(signal.SIGINT)
+
+    async with asyncio.timeout(3):  # Envoy alone has 5 s where it is asked once
+        assert await process.wait() == 1
+        while is_alive(envoy):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid):
+    try:
+        # A process that nobody waits for any more is there until it is reaped.
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_hang_up_reloads_and_ends_nothing(run, tmp_path):
+    process = await run("echo $$ > pid.new; mv pid.new pid; exec sleep 60")
+    while not (tmp_path / "pid").exists():
+        assert process.returncode is None
+        await asyncio.sleep(0.01)
+
+    process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(10):
+        while b"config unchanged" not in await process.stderr.readline():
+            assert not process.stderr.at_eof()
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+
+    assert process.returncode == 0
 
 
 async def test_an_envoy_that_ends_is_a_failure(run, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config.load import check_config
+from pipeline.config.identity import content_hash, secret_files
+from pipeline.config.load import check_config, load_config
 from pipeline.config.source import Source, parse_source
 from pipeline.errors import ConfigError
 from pipeline.host.compile import compile_config
@@ -29,6 +30,24 @@ def backend(key):
             "backends": {"b": {"provider": "openai", "api_key": key}},
         },
     )
+
+
+def test_a_relative_file_is_beside_the_config_and_not_where_we_are(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "b").write_text("beside-the-config")
+    (tmp_path / "dragoman.yaml").write_text(
+        f"{ROUTE}backends: {{b: {{provider: openai, api_key: file:keys/b}}}}"
+    )
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    config, source = load_config(tmp_path / "dragoman.yaml", {})
+
+    assert config.backends["b"].api_key.get_secret_value() == "beside-the-config"
+    assert secret_files(source) == [tmp_path / "keys" / "b"]
+    before = content_hash(source)
+    (tmp_path / "keys" / "b").write_text("another")
+    assert content_hash(source) != before
 
 
 def problem(text, environment=None):
@@ -64,7 +83,7 @@ def test_a_secret_is_in_no_repr_of_what_is_compiled(secret):
     runtime = compile_config(check_config(source), source)
 
     assert secret not in repr(runtime)
-    [(used, _)] = runtime.routes["r"].backends
+    [used] = (link.backend for link in runtime.routes["r"].links)
     assert secret not in repr(used)
     assert used.api_key == secret
 
@@ -162,6 +181,6 @@ def test_a_credential_that_no_header_can_carry_is_told_at_once_and_not_quoted(se
 def test_an_empty_credential_is_none():
     source = backend("")
 
-    [(used, _)] = compile_config(check_config(source), source).routes["r"].backends
+    [link] = compile_config(check_config(source), source).routes["r"].links
 
-    assert used.api_key == ""
+    assert link.backend.api_key == ""

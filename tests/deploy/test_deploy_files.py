@@ -124,7 +124,7 @@ def patched(patches, flag):
     """Return what such a patch makes of an Envoy with routes of its own."""
     http_filter, cluster, listener = patches()
     with compiled(DEPLOY / "kubernetes/dragoman.yaml") as runtime:
-        whole = bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+        whole = bootstrap(runtime.config, runtime.plans)
     resources = whole["static_resources"]
     resources["listeners"][0].update(listener)
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.api import Rewrite
+from pipeline.api.sse import FrameDecoder
 from pipeline.dialects.openai_responses import OpenAIResponses
-from pipeline.dialects.sse import FrameDecoder
 from tests.support.chain import Driven, plugin, runtime_with
 
 CALL = {"model": "m", "input": "hello", "stream": True}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from pipeline.api import Segment, Usage
+from pipeline.api.sse import FrameDecoder
 from pipeline.dialects import strict_json
 from pipeline.dialects.openai_chat import OpenAIChat
-from pipeline.dialects.sse import FrameDecoder
 
 CHAT = OpenAIChat()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -235,6 +235,26 @@ def test_tool_calls_without_an_index_are_kept_as_they_come():
     document = CHAT.fold([chunk(delta(tool_calls=[one])) for one in calls])
 
     assert document["choices"][0]["message"]["tool_calls"] == calls
+
+
+@pytest.mark.parametrize("message", [True, None, "text", [1]])
+def test_a_stream_whose_message_is_no_object_is_folded(message):
+    chunks = [chunk({"index": 0, "message": message}), chunk({"index": 0, "finish_reason": "stop"})]
+
+    assert CHAT.fold(chunks)["choices"][0]["message"] == message
+
+
+ODD = (
+    st.none() | TEXT | st.lists(TEXT | st.fixed_dictionaries({"index": st.integers()}), max_size=2)
+)
+ODD |= st.dictionaries(TEXT, TEXT, max_size=2)
+
+
+@given(st.lists(ODD, min_size=1, max_size=4))
+def test_a_field_that_changes_its_type_is_folded_all_the_same(values):
+    document = CHAT.fold([chunk(delta(x_new=value)) for value in values])
+
+    assert strict_json.loads(strict_json.dumps(document)) == document
 
 
 def test_an_event_is_read():

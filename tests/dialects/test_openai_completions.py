@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from openai.types import Completion
 
 from pipeline.api import Call, InvalidCall, Segment, Usage
+from pipeline.api.sse import FrameDecoder
 from pipeline.dialects import strict_json
 from pipeline.dialects.openai_completions import OpenAICompletions
-from pipeline.dialects.sse import FrameDecoder
 
 COMPLETIONS = OpenAICompletions()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

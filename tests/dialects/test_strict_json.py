@@ -124,6 +124,35 @@ def test_only_an_object_is_a_request_body():
             strict_json.loads_object(raw)
 
 
+@given(st.dictionaries(TEXT, DOCUMENTS, max_size=4), st.booleans())
+def test_an_event_is_read_as_the_standard_library_reads_it(document, ascii_only):
+    text = json.dumps(document, ensure_ascii=ascii_only)
+
+    assert strict_json.loads_event(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**300])
+def test_big_integers_of_an_event_keep_every_digit(number):
+    assert strict_json.loads_event(json.dumps({"x": [number]})) == {"x": [number]}
+
+
+def test_of_equal_keys_of_an_event_the_last_counts():
+    assert strict_json.loads_event('{"a":1,"a":2}') == {"a": 2}
+
+
+@pytest.mark.parametrize("data", ["", "{", "[1]", "3", "[DONE]", '{"a":NaN}'])
+def test_an_event_without_an_object_is_none(data):
+    assert strict_json.loads_event(data) is None
+
+
+@pytest.mark.parametrize("levels", [129, 300, 1000, 100_000])
+def test_an_event_too_deep_to_be_written_again_is_not_read(levels):
+    deepest = '{"a":' * 128 + "0" + "}" * 128
+
+    assert strict_json.dumps(strict_json.loads_event(deepest)).decode() == deepest
+    assert strict_json.loads_event('{"a":' * levels + "0" + "}" * levels) is None
+
+
 @pytest.mark.parametrize(
     "item",
     [b'"A number 12345 and: more [{"', b"[[{}]]", b'{"a":"\\u003a"}', b"12345678901234567890"],

@@ -17,7 +17,13 @@ CONFIG = {
     "plugins": {"shout": {"uses": "tests.support.doctor_plugin:Shout"}},
     "routes": [
         {**CHAT, "plugins": ["shout"]},
-        {"name": "spare", "match": {"path_prefix": "/v1/"}, "backends": ["demo", "second"]},
+        {
+            "name": "spare",
+            "match": {"path_prefix": "/v1/"},
+            "plugins": ["shout"],
+            "backends": ["demo", "second"],
+            "other": "pass",
+        },
     ],
 }
 UPSTREAMS = {"demo": DemoSettings(), "second": DemoSettings()}

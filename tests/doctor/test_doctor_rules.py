@@ -28,8 +28,17 @@ backends:
 routes:
   - {name: chat, match: {path: /v1/chat/completions}, plugins: [style], backends: [one]}
   - {name: spare, match: {path: /spare/v1/chat/completions}, plugins: [shout], backends: [one, two]}
-  - {name: models, match: {path_prefix: /v1/, model: "gpt-*"}, plugins: [style], backends: [one]}
-  - {name: rest, match: {path_prefix: /v1/}, backends: [one], other: pass, check: false}
+  - name: models
+    match: {path_prefix: /v1/, model: "gpt-*"}
+    dialect: openai.chat
+    plugins: [style]
+    backends: [one]
+  - name: rest
+    match: {path_prefix: /v1/}
+    dialect: openai.chat
+    backends: [one]
+    other: pass
+    check: false
 """
 FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close"
 
@@ -37,7 +46,7 @@ FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close"
 RUNTIME = runtime_of(CONFIG)
 RUNTIME.pool.shutdown()
 EXPECTED = expect(RUNTIME.config, RUNTIME.plans)
-DOCUMENT = bootstrap(RUNTIME.config, RUNTIME.plans, RUNTIME.default_urls, "/ca.pem")
+DOCUMENT = bootstrap(RUNTIME.config, RUNTIME.plans, "/ca.pem")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 
+import brotli
 import pytest
 import pytest_asyncio
 
@@ -179,7 +180,9 @@ COMPRESSED = {
     "plain as gzip": (GOOD, "gzip", "invalid_encoding"),
     "gzip as deflate": (packed(GOOD), "deflate", "invalid_encoding"),
     "bad JSON": (packed(b"[}"), "gzip", "invalid_json"),
-    "brotli": (GOOD, "br", "unsupported_encoding"),
+    "brotli": (brotli.compress(GOOD), "br", None),
+    "plain as brotli": (GOOD, "br", "invalid_encoding"),
+    "old": (GOOD, "compress", "unsupported_encoding"),
     "twice": (GOOD, "gzip, gzip", "unsupported_encoding"),
 }
 STATUSES = {"body_too_large": 413, "unsupported_encoding": 415}

@@ -110,15 +110,15 @@ async def _echo(request):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bodies():
+async def bodies(envoy):
     async with upstream_of(_echo) as url:
         backend = {"provider": "openai", "url": url, "api_key": "k"}
-        async with running_stack({**BODIES, "backends": {"echo": backend}}) as stack:
+        async with running_stack({**BODIES, "backends": {"echo": backend}}, binary=envoy) as stack:
             yield stack
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def routes():
+async def routes(envoy):
     config = {
         "plugins": plugin("Moving"),
         "routes": [
@@ -151,7 +151,9 @@ async def routes():
             },
         ],
     }
-    async with running_stack(config, upstreams=demos("gold", "big", "plain")) as stack:
+    async with running_stack(
+        config, upstreams=demos("gold", "big", "plain"), binary=envoy
+    ) as stack:
         yield stack
 
 
@@ -179,7 +181,7 @@ async def test_requests_without_a_body_have_no_body_message(bodies):
     assert answer.json()["error"]["code"] == "empty_body"
 
 
-async def test_answers_of_envoys_own_are_not_the_providers(bodies):
+async def test_answers_of_envoys_own_are_not_the_providers(bodies, envoy_version):
     call = {**CALL, "answer": 1}
     url = "/v1/chat/completions"
 
@@ -187,7 +189,9 @@ async def test_answers_of_envoys_own_are_not_the_providers(bodies):
     late = await bodies.http.post(f"/slow{url}", json=call, headers={"x-sleep": "2"})
 
     assert (good.status_code, good.headers["x-seen"]) == (200, "200 upstream")
-    assert (late.status_code, late.headers["x-seen"]) == (504, "504 local")
+    # Before 1.37 plugins are not shown them at all.
+    seen = "504 local" if envoy_version >= (1, 37) else None
+    assert (late.status_code, late.headers.get("x-seen")) == (504, seen)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ async def test_the_model_chooses_the_cluster(routes, model, backend):
     assert answer.status_code == (200 if backend else 404)
 
 
-async def test_without_a_host_each_routes_policy_decides():
+async def test_without_a_host_each_routes_policy_decides(envoy):
     config = {
         "plugins": plugin("Closed"),
         "routes": [
@@ -235,7 +239,7 @@ async def test_without_a_host_each_routes_policy_decides():
             {"name": "one", "match": {"path_prefix": "/one/"}, "backends": ["a"]},
         ],
     }
-    async with running_stack(config, upstreams=demos("a", "b")) as stack:
+    async with running_stack(config, upstreams=demos("a", "b"), binary=envoy) as stack:
         url = "/v1/chat/completions"
         for route in ("open", "closed", "one"):
             assert (await stack.http.post(f"/{route}{url}", json=CALL)).status_code == 200

@@ -84,7 +84,13 @@ async def stack():
             "canceller": {"uses": uses_of(CANCELLER)},
         },
         "routes": [
-            {**CHAT, "name": name, "match": {"path_prefix": f"/{name}/"}, "plugins": [name]}
+            {
+                **CHAT,
+                "name": name,
+                "match": {"path_prefix": f"/{name}/"},
+                "dialect": "openai.chat",
+                "plugins": [name],
+            }
             for name in ("open", "closed", "canceller")
         ],
     }

@@ -48,6 +48,7 @@ CONFIG = {
         {
             "name": _name(*modes),
             "match": {"path_prefix": f"/{_name(*modes)}/"},
+            "dialect": "openai.chat",
             "plugins": ["tag"],
             "backends": ["raw"],
         }
@@ -110,12 +111,12 @@ def _event(delta, finish=None):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running():
+async def running(envoy):
     upstream = Upstream()
     async with raw_upstream(upstream.answer) as port:
         backend = {"provider": "openai", "url": f"http://127.0.0.1:{port}/v1", "api_key": "k"}
         config = {**CONFIG, "backends": {"raw": backend}}
-        async with running_stack(config, patch=configure) as stack:
+        async with running_stack(config, patch=configure, binary=envoy) as stack:
             yield stack, upstream
 
 

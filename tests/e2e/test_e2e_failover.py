@@ -75,7 +75,7 @@ async def _cut_off(request):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack():
+async def stack(envoy):
     shared: list[Seen] = []
     demo = DemoSettings(on_request=lambda *request: shared.append(Seen(*request)))
     refused: list[Seen] = []
@@ -102,7 +102,9 @@ async def stack():
             "keyless": {"provider": "openai", "url": refuses},
             "claude": {"provider": "anthropic", "url": url, "api_key": "key-of-claude"},
         }
-        async with running_stack({**CONFIG, "backends": own}, upstreams=UPSTREAMS) as made:
+        async with running_stack(
+            {**CONFIG, "backends": own}, upstreams=UPSTREAMS, binary=envoy
+        ) as made:
             made.seen |= {"shared": shared, "refusing": refused}
             yield made
 

@@ -45,8 +45,8 @@ CONFIG = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack():
-    async with running_stack(CONFIG, rewrite=own) as made:
+async def stack(envoy):
+    async with running_stack(CONFIG, rewrite=own, binary=envoy) as made:
         yield made
 
 

@@ -116,11 +116,13 @@ class Upstream:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running():
+async def running(envoy):
     upstream = Upstream()
     async with upstream_of(upstream.answer) as url:
         backend = {"provider": "openai", "url": url, "api_key": "k"}
-        async with running_stack({**CONFIG, "backends": {"scripted": backend}}) as stack:
+        async with running_stack(
+            {**CONFIG, "backends": {"scripted": backend}}, binary=envoy
+        ) as stack:
             yield stack.http, upstream
 
 

@@ -148,11 +148,11 @@ class Script:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running():
+async def running(envoy):
     script = Script()
     async with upstream_of(script.answer) as url:
         own = {"backends": {"scripted": {"provider": "openai", "url": url}}}
-        async with running_stack({**CONFIG, **own}) as stack:
+        async with running_stack({**CONFIG, **own}, binary=envoy) as stack:
             yield stack, script
 
 
@@ -215,9 +215,13 @@ async def test_a_plugin_of_whole_answers_gets_a_streams_answer(ask):
     assert answer.text.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
 @pytest.mark.parametrize("cut", ["bytes", "halves", "one"])
-async def test_bytes_may_be_cut_anywhere(ask, script, cut):
-    whole = b"".join([*WORDS[:1], chunk("zwölf 🍒"), *END])
+async def test_bytes_may_be_cut_anywhere(ask, script, cut, ends):
+    text = json.loads(chunk("x")[6:])
+    text["choices"][0]["delta"]["content"] = "zwölf 🍒"
+    raw = b"data: " + json.dumps(text, ensure_ascii=False).encode() + b"\n\n"
+    whole = b"".join([*WORDS[:1], raw, *END]).replace(b"\n", ends)
     script.pieces = {
         "bytes": [whole[i : i + 1] for i in range(len(whole))],
         "halves": [whole[: len(whole) // 3], whole[len(whole) // 3 :]],

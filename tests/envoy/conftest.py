@@ -11,8 +11,6 @@ from pipeline.envoy.bootstrap import bootstrap
 from pipeline.envoy.process import EnvoyProcess
 from pipeline.host.plan import RoutePlan
 
-DEFAULT_URLS = {"openai": "https://api.openai.com/v1"}
-
 
 def make_plan(route: str, **changes: Any) -> RoutePlan:
     values = {
@@ -23,6 +21,7 @@ def make_plan(route: str, **changes: Any) -> RoutePlan:
         "budget_s": 1.0,
         "attempts": False,
         "attempt_body": False,
+        "attempt_answer": False,
     }
     return RoutePlan(route, **{**values, **changes})
 
@@ -43,7 +42,7 @@ async def start_envoy(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[E
         defaults = {route.name: make_plan(route.name, fails_open=True) for route in config.routes}
         envoy = EnvoyProcess(tmp_path, concurrency=1)
         started.append(envoy)
-        await envoy.start(bootstrap(config, defaults | plans, DEFAULT_URLS))
+        await envoy.start(bootstrap(config, defaults | plans))
         return envoy
 
     yield start

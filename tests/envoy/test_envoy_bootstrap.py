@@ -11,11 +11,11 @@ from pipeline.envoy.bootstrap import bootstrap, snippet, to_yaml
 from pipeline.envoy.process import validate
 from pipeline.errors import ConfigError
 
-DEFAULT_URLS = {"openai": "https://api.openai.com/v1"}
 BACKENDS = {
-    "cloud": {"provider": "openai"},
+    "cloud": {"provider": "openai", "url": "https://api.openai.com/v1"},
     "plain": {"provider": "openai", "url": "http://models.internal/v1"},
     "local": {"provider": "openai", "url": "http://127.0.0.1:8000"},
+    "nowhere": {"provider": "openai"},
     "six": {"provider": "openai", "url": "http://[::1]:8000/v1"},
 }
 
@@ -32,7 +32,7 @@ CASES = {
     "one by address": (config({"backends": ["local"]}), {"r0": {"request_body": False}}),
     "three, TLS and plain": (
         config({"backends": ["cloud", "six", "local"]}),
-        {"r0": {"attempts": True, "attempt_body": True, "response_body": True}},
+        {"r0": {"attempts": True, "attempt_body": True, "attempt_answer": True}},
     ),
     "two over TLS, headers only": (
         config({"backends": ["cloud", "plain"]}),
@@ -66,7 +66,7 @@ def made(plan):
         plans = {
             route.name: plan(route.name, **changes.get(route.name, {})) for route in settings.routes
         }
-        return settings, plans, bootstrap(settings, plans, DEFAULT_URLS)
+        return settings, plans, bootstrap(settings, plans)
 
     return make
 
@@ -128,7 +128,7 @@ def test_the_fail_policy_and_the_phases_are_the_routes_own(plan):
         "r1": plan("r1", response_body=True),
     }
 
-    *_, opened, closed, unmatched = routes_of(bootstrap(settings, plans, {}))
+    *_, opened, closed, unmatched = routes_of(bootstrap(settings, plans))
 
     assert override_of(opened)["failure_mode_allow"] is True
     assert "request_body_mode" not in override_of(opened)["processing_mode"]
@@ -155,10 +155,10 @@ def test_envoy_waits_for_the_longest_budget_and_the_slack(plan):
 
 
 def test_a_backend_without_url_of_a_provider_without_one_is_a_config_error(plan):
-    settings = config({"backends": ["cloud"]})
+    settings = config({"backends": ["nowhere"]})
 
-    with pytest.raises(ConfigError, match=r"backends\.cloud\.url: .*openai"):
-        bootstrap(settings, {"r0": plan("r0")}, {"openai": ""})
+    with pytest.raises(ConfigError, match=r"backends\.nowhere\.url: .*openai"):
+        bootstrap(settings, {"r0": plan("r0")})
 
 
 def test_without_the_extra_the_error_has_the_pip_command():

@@ -83,9 +83,7 @@ class Host:
                 option.header.key = "x-dragoman-route"
                 option.header.raw_value = json.loads(message.request_body.body)["model"].encode()
             elif kind == "request_body":
-                part = answer.request_body.response.body_mutation.streamed_response
-                part.body = message.request_body.body
-                part.end_of_stream = message.request_body.end_of_stream
+                answer.request_body.response.SetInParent()
             elif kind == "response_headers":
                 answer.mode_override.CopyFrom(self.override)
             elif kind == "response_body":

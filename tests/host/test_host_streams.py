@@ -466,3 +466,14 @@ async def test_an_answer_that_is_whole_is_held_once_for_those_who_read_it():
 
         assert out["response"] == data
         assert seen.ends[0][1].ending == "completed"
+
+
+@pytest.mark.parametrize("status", [b"", b"x", b"200 OK", b"99999999999", "²".encode(), None])
+async def test_a_status_that_is_none_counts_as_no_success_and_fails_nothing(status):
+    driven = Driven(runtime_with(p=READING))
+    await driven.asked(STREAMED)
+    pairs = () if status is None else ((":status", status),)
+
+    await driven.headed((*pairs, ("content-type", b"text/event-stream")))
+
+    assert driven.exchange.response.status == 0

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
 
+from pipeline.api.sse import Frame
 from pipeline.config.load import check_config
 from pipeline.config.source import Source
-from pipeline.dialects.sse import Frame
 from pipeline.host.compile import compile_config
 from pipeline.host.session import Choice, RouterSession
 from pipeline.host.verdicts import Finish
@@ -70,7 +70,14 @@ def config(on_error):
     return {
         "plugins": {"leaky": {"uses": "leaky_plugin:Leaky", "on_error": on_error}},
         "backends": {"main": {"provider": "openai", "api_key": CANARIES["key"]}},
-        "routes": [{"name": "chat", "plugins": ["leaky"], "backends": ["main"]}],
+        "routes": [
+            {
+                "name": "chat",
+                "dialect": "openai.chat",
+                "plugins": ["leaky"],
+                "backends": ["main"],
+            }
+        ],
     }
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import time
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -113,8 +114,13 @@ def test_no_label_value_comes_from_a_client(registry, metrics, make):
 def test_the_catalogue_is_what_prometheus_sees(registry, metrics, make):
     metrics.ended(make.exchange(), make.outcome(make.step(decision="error", reason="plugin_error")))
     metrics.violation("protocol_violation")
+    metrics.dropped("b", ["temperature", "made_up"])
     metrics.overload("exchanges", "refused")
     metrics.plugin("guard", uses="m:Guard", distribution="m", version="")
+    metrics.config(2, "0123456789ab")
+    metrics.reloaded("applied")
+    metrics.envoy_generation(2)
+    metrics.envoy_updated("taken")
     families = {
         family.name: family
         for family in text_string_to_metric_families(exposition(registry).decode())
@@ -146,6 +152,34 @@ async def test_the_lag_is_how_late_the_loop_wakes(registry, metrics):
     with pytest.raises(asyncio.CancelledError):
         await metrics.watch_loop(clock, 0.001)
     assert value(registry, "dragoman_loop_lag_seconds") == pytest.approx(0.25)
+
+
+async def test_the_worst_lag_of_late_is_told_until_it_is_old(registry, metrics):
+    # Late by 300 ms once, then never; each wake is a second of this clock after the one before.
+    now_s, told = 0.0, []
+
+    def clock():
+        nonlocal now_s
+        told.append(value(registry, "dragoman_loop_lag_seconds"))
+        now_s += 1.3 if len(told) == 2 else 1.0
+        if len(told) > 40:
+            raise asyncio.CancelledError
+        return now_s
+
+    with patched_sleep(), pytest.raises(asyncio.CancelledError):
+        await metrics.watch_loop(clock, 1.0)
+    assert told[2:16] == [pytest.approx(0.3)] * 14
+    assert told[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+@contextmanager
+def patched_sleep():
+    async def at_once(_):
+        """The clock is the test's: there is nothing to wait for."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.observability.metrics.asyncio.sleep", at_once)
+        yield
 
 
 def test_an_exchange_of_three_hooks_costs_little(metrics, make):

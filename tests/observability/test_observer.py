@@ -5,6 +5,7 @@ from pipeline.config.schema import Config
 from pipeline.host.runtime import Observer
 from pipeline.observability.metrics import Metrics
 from pipeline.observability.observer import make_observation
+from pipeline.testing.clock import Clock
 
 
 @pytest.fixture
@@ -58,3 +59,23 @@ def test_exchanges_are_traced_when_there_is_an_endpoint(registry, make, log_to, 
     assert span.end_time == pytest.approx(100.6e9)
     observation.shutdown()
     assert asked == ["http://127.0.0.1:4318"]
+
+
+def test_a_hook_that_holds_the_loop_is_told_once_a_minute(log_to, lines_of):
+    stream = log_to("warning")
+    clock = Clock()
+    config = Config.model_validate({})
+    observation = make_observation(config, Metrics(CollectorRegistry()), clock, int)
+    for _ in range(3):
+        observation.held("guard", "on_request", 0.0604)
+        clock.advance(30.0)
+    observation.held("guard", "on_response", 1.5)
+
+    told = [
+        (line["level"], line["instance"], line["hook"], line["ms"]) for line in lines_of(stream)
+    ]
+    assert told == [
+        ("warning", "guard", "on_request", 60),
+        ("warning", "guard", "on_request", 60),
+        ("warning", "guard", "on_response", 1500),
+    ]

@@ -4,6 +4,10 @@ import socket
 
 import pytest
 
+from tests.support.blocking import never_blocks
+
+__all__ = ["never_blocks"]
+
 
 @pytest.fixture
 def free_port():

@@ -18,8 +18,7 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pipeline.api import HeaderEdits, Refuse, Rewrite
-from pipeline.api.provider import Attempt
+from pipeline.api import HeaderEdits, PluginConfig, Refuse, Rewrite
 from pipeline.config.load import check_config
 from pipeline.config.source import Source
 from pipeline.errors import ConfigError
@@ -248,12 +247,29 @@ async def test_a_cancelled_stream_still_completes_its_exchange(unix):
 class Broken:
     """A provider whose faults quote what they were given."""
 
-    default_url = "http://h/v1"
+    Options = PluginConfig
 
-    def reads_body(self, backend):
+    def default_url(self, options):
+        return "http://h/v1"
+
+    def connect(self, backend):
+        return self
+
+    async def start(self):
+        leaky(self)
+
+    async def close(self):
+        leaky(self)
+
+    def passes(self, dialect):
+        return False
+
+    passes_credentials = False
+
+    def keeps_answers(self, dialect):
         return True
 
-    def prepare(self, backend, request, call) -> Attempt:
+    def prepare(self, request, call):
         raise ValueError(f"canary-text {call.segments[0].text}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import grpc
 import pytest
@@ -15,44 +14,19 @@ from pipeline.envoy.bootstrap import bootstrap
 from pipeline.errors import ConfigError
 from pipeline.host.compile import compile_config
 from pipeline.server.process import running
+from tests.support.certs import OPENSSL, found, issue
 from tests.support.stack import CHAT, running_stack
 
-OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="there is no openssl to make certificates")
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
-def openssl(*arguments, cwd):
-    subprocess.run([OPENSSL, *arguments], cwd=cwd, check=True, capture_output=True)
-
-
-def issue(directory, name, authority, san="IP:127.0.0.1,DNS:localhost"):
-    """Make a key and a certificate that an authority signed."""
-    openssl(
-        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr"),
-        cwd=directory,
-    )
-    (directory / "san").write_text(f"subjectAltName={san}")
-    openssl(
-        *("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt"),
-        *("-CAkey", f"{authority}.key", "-CAcreateserial", "-days", "1", "-extfile", "san"),
-        *("-out", f"{name}.crt"),
-        cwd=directory,
-    )
-
-
 @pytest.fixture(scope="module")
 def certs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("certs")
-    for authority in ("ca", "stranger"):
-        openssl(
-            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-days", "1", "-subj", f"/CN={authority}"),
-            *("-keyout", f"{authority}.key", "-out", f"{authority}.crt"),
-            cwd=directory,
-        )
+    found(directory, "ca")
+    found(directory, "stranger")
     issue(directory, "host", "ca")
     issue(directory, "envoy", "ca")
     issue(directory, "false", "stranger")
@@ -129,7 +103,7 @@ async def test_files_that_are_no_certificate_are_told_with_their_key(certs, tls,
 def test_a_host_that_wants_a_certificate_of_envoys_needs_one_in_the_config(certs):
     runtime = runtime_of(certs, 9000, MUTUAL, {"ca": "ca.crt"})
     with pytest.raises(ConfigError, match=r"envoy\.host_tls: .*cert.*key"):
-        bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+        bootstrap(runtime.config, runtime.plans)
 
 
 def test_a_certificate_without_its_key_is_a_problem_of_the_config(certs):

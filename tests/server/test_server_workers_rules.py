@@ -55,6 +55,8 @@ def test_a_number_of_workers_that_cannot_be_is_a_problem_of_the_config(workers):
         (2, "800000 100000\n", 2),
         (None, "", 1),
         (4, "nonsense", 4),
+        (4, "100000 0", 4),
+        (4, "² 100000", 4),
     ],
 )
 def test_auto_is_one_worker_per_cpu_that_the_process_may_use(cpus, quota, workers):
@@ -238,3 +240,19 @@ def test_bytes_are_held_up_to_the_limit_but_one_stream_alone_may_always():
     assert admission.hold(60, 0)
     assert admission.hold(40, 0)
     assert meter.held_bytes == 0
+
+
+def test_a_gauge_of_the_supervisors_own_stands_once_and_without_a_worker():
+    from pipeline.observability.catalogue import CONFIG_LAST_SUCCESSFUL, CONFIG_RELOADS
+
+    aggregate = Aggregate()
+    empty = f"# TYPE {CONFIG_LAST_SUCCESSFUL.name} gauge\n"
+    aggregate.take(0, 11, text() + empty)
+    aggregate.set(CONFIG_LAST_SUCCESSFUL, value=1)
+    aggregate.set(CONFIG_LAST_SUCCESSFUL, value=0)
+    aggregate.count(CONFIG_RELOADS, result="refused")
+
+    found = numbers(aggregate)
+    assert found[(CONFIG_LAST_SUCCESSFUL.name,)] == 0
+    assert found[CONFIG_RELOADS.name, "refused"] == 1
+    assert aggregate.exposition().decode().count(f"# TYPE {CONFIG_LAST_SUCCESSFUL.name} ") == 1

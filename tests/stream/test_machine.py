@@ -16,6 +16,7 @@ from pipeline.stream.machine import Machine
 from pipeline.stream.messages import (
     Ask,
     AskBody,
+    AskBytes,
     AskEvents,
     AskFault,
     Body,
@@ -33,7 +34,7 @@ from pipeline.stream.messages import (
 
 PAIRS = ((":path", b"/"),)
 MODES = st.sampled_from(list(Mode))
-WISHES = {"request": ["skip", "whole"], "response": ["skip", "whole", "events"]}
+WISHES = {"request": ["skip", "whole"], "response": ["skip", "whole", "events", "bytes"]}
 SSE = (
     b'data: {"a": 1}\n\ndata: two\r\n\r\n: comment\n\nevent: x\ndata: \xc3\xa9\n\ndata: [DONE]\n\n'
 )
@@ -73,6 +74,8 @@ class Driver:
                 return Proceed(body=self.bodies.get(side))
             case AskEvents(frames=frames):
                 return Emit(b"".join(frame.raw for frame in frames), is_original=True)
+            case AskBytes(data=data):
+                return Emit(data, is_original=True)
             case AskFault(status=status, code=code):
                 return Finish(status, {}, b"", code)
 
@@ -147,7 +150,7 @@ def test_every_legal_order_gets_one_answer_per_message_and_keeps_every_byte(data
             assert driver.forwarded(side) == sent
 
 
-@given(st.data(), st.sampled_from(["skip", "whole", "events"]))
+@given(st.data(), st.sampled_from(["skip", "whole", "events", "bytes"]))
 def test_full_duplex_answers_headers_then_chunks_then_one_end(data, wish):
     driver = Driver(machine(response=Mode.FULL_DUPLEX_STREAMED), wishes={"response": wish})
     driver.send(Headers("request", PAIRS, ends=True))
@@ -168,7 +171,11 @@ def test_full_duplex_answers_headers_then_chunks_then_one_end(data, wish):
 
 def honoured(configured: Mode, wish: str) -> Mode:
     """The mode that Envoy is in after an override that it allows."""
-    if wish == "events" and configured in {Mode.NONE, Mode.BUFFERED, Mode.BUFFERED_PARTIAL}:
+    if wish in {"events", "bytes"} and configured in {
+        Mode.NONE,
+        Mode.BUFFERED,
+        Mode.BUFFERED_PARTIAL,
+    }:
         return Mode.STREAMED
     if wish == "whole" and configured is Mode.NONE:
         return Mode.BUFFERED
@@ -233,7 +240,7 @@ def test_a_broken_protocol_ends_the_stream_with_an_error(order):
     assert driver.send(Headers("response", PAIRS, ends=True)) == []
 
 
-@pytest.mark.parametrize("wish", ["skip", "whole", "events"])
+@pytest.mark.parametrize("wish", ["skip", "whole", "events", "bytes"])
 def test_a_second_end_of_stream_adds_no_bytes(wish):
     driver = Driver(machine(response=Mode.FULL_DUPLEX_STREAMED), wishes={"response": wish})
     driver.send(Headers("request", PAIRS, ends=True))
@@ -318,6 +325,7 @@ def test_a_body_over_the_limit_is_refused_at_the_message_that_exceeds_it():
     ("configured", "wish", "override"),
     [
         (Mode.BUFFERED, "events", Mode.STREAMED),
+        (Mode.BUFFERED, "bytes", Mode.STREAMED),
         (Mode.BUFFERED, "skip", Mode.NONE),
         (Mode.BUFFERED, "whole", None),
         (Mode.STREAMED, "events", None),
@@ -379,3 +387,49 @@ def test_response_headers_end_the_request_whatever_was_missing_of_it():
     driver.send(Headers("response", PAIRS, ends=True))
 
     assert driver.machine.is_complete
+
+
+def test_bytes_are_asked_about_as_they_come_their_encoding_undone():
+    packed = zlib.compress(b"one two")
+    streaming = machine(response=Mode.STREAMED)
+    streaming.receive(Headers("request", PAIRS, ends=True))
+    streaming.resume(Proceed())
+    streaming.receive(Headers("response", PAIRS, ends=False))
+    streaming.resume(Proceed(wish="bytes", encoding="deflate"))
+    answered = b""
+    for index in range(len(packed)):
+        ends = index == len(packed) - 1
+        replies, ask = streaming.receive(Body("response", packed[index : index + 1], ends))
+        if ask is not None:
+            assert isinstance(ask, AskBytes)
+            replies = streaming.resume(Emit(ask.data.upper(), is_original=False))
+        [reply] = replies
+        answered += reply.data
+
+    assert answered == b"ONE TWO"
+    assert streaming.is_complete
+
+
+def test_bytes_that_cannot_be_decoded_are_a_fault_of_the_stream():
+    streaming = machine(response=Mode.STREAMED)
+    streaming.receive(Headers("request", PAIRS, ends=True))
+    streaming.resume(Proceed())
+    streaming.receive(Headers("response", PAIRS, ends=False))
+    streaming.resume(Proceed(wish="bytes", encoding="gzip"))
+    _, ask = streaming.receive(Body("response", b"nonsense", ends=False))
+
+    assert ask == AskFault(502, "unreadable_answer", ask.message, in_stream=True)
+    [reply] = streaming.resume(Emit(b"data: error\n\n", is_original=False, end=True))
+    assert reply.data == b"data: error\n\n"
+    [reply], ask = streaming.receive(Body("response", b"more", ends=True))
+    assert (reply.data, ask) == (b"", None)
+
+
+def test_a_body_for_a_response_that_has_none_comes_with_its_headers():
+    streaming = machine(response=Mode.BUFFERED)
+    streaming.receive(Headers("request", PAIRS, ends=True))
+    streaming.resume(Proceed())
+    streaming.receive(Headers("response", PAIRS, ends=True))
+    [reply] = streaming.resume(Proceed(body=b"here"))
+
+    assert (type(reply), reply.body) == (HeadersReply, b"here")

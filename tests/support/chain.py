@@ -23,9 +23,9 @@ from typing import Any
 from pipeline.api import Plugin
 from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome, Step
+from pipeline.api.sse import FrameDecoder
 from pipeline.config.load import check_config
 from pipeline.config.source import Source
-from pipeline.dialects.sse import FrameDecoder
 from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
 from pipeline.host.verdicts import Emit, Finish, Pairs, Proceed
@@ -112,12 +112,16 @@ class Seen:
     def __init__(self) -> None:
         self.ends: list[tuple[Exchange, Outcome]] = []
         self.violations: list[str] = []
+        self.holds: dict[tuple[str, str], float] = {}
 
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         self.ends.append((exchange, outcome))
 
     def violation(self, kind: str) -> None:
         self.violations.append(kind)
+
+    def held(self, instance: str, hook: str, held_s: float) -> None:
+        self.holds[instance, hook] = held_s
 
 
 class Driven:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +25,7 @@ from pipeline.envoy.process import EnvoyProcess
 from pipeline.host.compile import compile_config
 from pipeline.host.runtime import Runtime
 from pipeline.server.process import HostProcess, running
+from tests.support.crashes import CRASHES
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ CHAT = {"name": "chat", "match": {"path": "/v1/chat/completions"}, "backends": [
 
 
 @asynccontextmanager
-async def upstream_of(handler: Handler) -> AsyncIterator[str]:
+async def upstream_of(
+    handler: Handler, secured_by: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Serve one handler for every request; gives a backend's base URL, `/v1` included."""
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handler)
@@ -75,8 +80,9 @@ async def upstream_of(handler: Handler) -> AsyncIterator[str]:
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secured_by).start()
+        scheme = "https" if secured_by is not None else "http"
+        yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/v1"
     finally:
         await runner.cleanup()
 
@@ -89,6 +95,7 @@ async def running_stack(
     folder: Path | None = None,
     patch: Patch | None = None,
     rewrite: Callable[[Runtime], dict[str, Any]] | None = None,
+    binary: Path | None = None,
 ) -> AsyncIterator[Stack]:
     """Run everything for a config.
 
@@ -100,6 +107,7 @@ async def running_stack(
         folder: of local plugins (`plugins_dir`).
         patch: changes Envoy's bootstrap.
         rewrite: makes another bootstrap, for an Envoy that somebody else configured.
+        binary: of another Envoy than the installed one.
     """
     seen: dict[str, list[Seen]] = {}
     async with AsyncExitStack() as stack:
@@ -146,13 +154,12 @@ async def running_stack(
         source = parse_source(yaml.safe_dump(document), {})
         runtime = compile_config(check_config(source), source)
         host = await stack.enter_async_context(running(runtime))
-        envoy = EnvoyProcess(directory, concurrency=1)
-        if rewrite is not None:
-            made = rewrite(runtime)
-        else:
-            made = bootstrap(runtime.config, runtime.plans, runtime.default_urls)
+        environment = {**os.environ, **({"DRAGOMAN_ENVOY": str(binary)} if binary else {})}
+        envoy = EnvoyProcess(directory, environment=environment, concurrency=1)
+        made = bootstrap(runtime.config, runtime.plans) if rewrite is None else rewrite(runtime)
         if patch is not None:
             patch(made)
+        stack.enter_context(CRASHES.watched(envoy))
         await envoy.start(made)
         stack.push_async_callback(envoy.stop)
         url = f"http://{envoy.address}"

@@ -29,10 +29,12 @@ class Workers:
     Args:
         supervisor: of the workers.
         http: a client of Envoy.
+        envoy: before them.
     """
 
     supervisor: Supervisor
     http: httpx.AsyncClient
+    envoy: EnvoyProcess
 
     async def ready(self) -> dict[str, Any]:
         """Return what the supervisor says of its workers."""
@@ -107,8 +109,8 @@ async def running_workers(
             supervised(config, source, path, unhealthy_s=unhealthy_s)
         )
         envoy = EnvoyProcess(directory, concurrency=1)
-        await envoy.start(bootstrap(config, runtime.plans, runtime.default_urls))
+        await envoy.start(bootstrap(config, runtime.plans))
         stack.push_async_callback(envoy.stop)
         url = f"http://{envoy.address}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
-        yield Workers(supervisor, http)
+        yield Workers(supervisor, http, envoy)

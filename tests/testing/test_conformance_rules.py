@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import Field
@@ -163,6 +166,40 @@ class Blocks(Plugin[PluginConfig]):
         time.sleep(0.04)
 
 
+class Sleeps(Plugin[PluginConfig]):
+    async def on_request(self):
+        time.sleep(60)  # noqa: ASYNC251
+
+
+class ReadsAFile(Plugin[PluginConfig]):
+    def on_response_event(self):
+        try:
+            return Path(__file__).read_text(encoding="utf-8") and None
+        except Exception:  # noqa: BLE001
+            return None
+
+
+class AsksASocket(Plugin[PluginConfig]):
+    def on_complete(self):
+        with socket.socket() as made:
+            made.connect(("127.0.0.1", 1))
+
+
+class WaitsForALock(Plugin[PluginConfig]):
+    def on_response(self):
+        lock = threading.Lock()
+        with lock:
+            lock.acquire(timeout=60)
+
+
+class SleepsInATask(Plugin[PluginConfig]):
+    async def on_request(self):
+        await asyncio.gather(self.sleep(), return_exceptions=True)
+
+    async def sleep(self):
+        time.sleep(60)  # noqa: ASYNC251
+
+
 class OutlivesItsTime(Plugin[PluginConfig]):
     async def on_request(self):
         for _ in range(4):
@@ -260,6 +297,7 @@ BAD = {
     "nothing_mutated": [ChangesTheCall, ChangesTheAnswer, ChangesTheEvent],
     "shadow": [ChangesTheEvent],
     "fail_policy": [FailsOpen, FailsClosed, QuotesExceptions],
+    "never_blocks": [Sleeps, ReadsAFile, AsksASocket, WaitsForALock, SleepsInATask],
     "timeout": [Blocks, OutlivesItsTime],
     "cancel": [CatchesCancellation, TrustsResponses, LeavesWork],
     "private": [
@@ -325,6 +363,29 @@ def test_a_plugin_that_no_interpreter_can_import_alone_is_not_timed():
 
     with pytest.raises(NotApplicable):
         check(BY_NAME["quick_import"], Subject(made))
+
+
+class SleepsInAThread(Plugin[PluginConfig]):
+    blocking = True
+
+    def on_request(self):
+        time.sleep(0.001)
+
+
+def test_a_plugin_that_declares_that_it_blocks_may():
+    check(BY_NAME["never_blocks"], Subject(SleepsInAThread))
+
+
+def test_calls_that_block_are_named_with_who_makes_them():
+    with pytest.raises(Violation, match=r"with time\.sleep in Sleeps\.on_request$"):
+        check(BY_NAME["never_blocks"], Subject(Sleeps))
+
+
+def test_without_the_extra_the_rule_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "blockbuster", None)
+
+    with pytest.raises(NotApplicable, match=r"dragoman\[testing\]"):
+        check(BY_NAME["never_blocks"], Subject(Sound))
 
 
 def test_a_plugin_that_does_not_claim_to_read_only_may_rewrite():

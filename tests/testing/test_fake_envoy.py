@@ -12,7 +12,6 @@ from pipeline.api import HeaderEdits, Plugin, PluginConfig, Refuse, Rewrite
 from pipeline.stream.machine import Machine
 from pipeline.stream.messages import HeadersReply
 from pipeline.testing import (
-    DIALECTS,
     Host,
     Mode,
     ProtocolBroken,
@@ -27,6 +26,7 @@ from pipeline.testing import (
     stream_message,
 )
 from pipeline.testing.clock import Clock
+from pipeline.testing.documents import SPEAKING
 
 WIRES = [
     Wire(),
@@ -81,7 +81,7 @@ def loud(segments):
         *((wire, gzipped) for wire in WIRES if wire.request is not Mode.STREAMED),
     ],
 )
-@pytest.mark.parametrize("dialect", [d for d in DIALECTS if d != "openai.embeddings"])
+@pytest.mark.parametrize("dialect", SPEAKING)
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
 async def test_a_rewrite_reaches_the_provider_and_the_client_in_every_mode(
     wire, pack, dialect, streams

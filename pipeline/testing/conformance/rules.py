@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.testing.conformance import bytes_rules, life_rules, privacy_rules, promise_rules
+from pipeline.testing.conformance import (
+    bytes_rules,
+    life_rules,
+    loop_rules,
+    privacy_rules,
+    promise_rules,
+)
 from pipeline.testing.conformance.rule import Rule
 
 RULES: tuple[Rule, ...] = tuple(
@@ -20,6 +26,7 @@ RULES: tuple[Rule, ...] = tuple(
         promise_rules.nothing_mutated,
         promise_rules.shadow,
         promise_rules.fail_policy,
+        loop_rules.never_blocks,
         life_rules.timeout,
         life_rules.cancel,
         privacy_rules.private,

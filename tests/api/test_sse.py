@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialects.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
+from pipeline.api.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
 
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 LINES = st.sampled_from(

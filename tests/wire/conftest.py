@@ -1,0 +1,3 @@
+from tests.support.blocking import never_blocks
+
+__all__ = ["never_blocks"]
