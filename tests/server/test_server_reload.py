@@ -36,6 +36,12 @@ LOG: list[str] = []
 REFS: list[weakref.ref[object]] = []
 
 
+@pytest.fixture(autouse=True)
+def logs_on_standard_output():
+    """Log as nobody has configured it, whatever ran before in this process."""
+    structlog.reset_defaults()
+
+
 class Options(PluginConfig):
     say: str = "one"
 

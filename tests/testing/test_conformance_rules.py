@@ -270,7 +270,7 @@ class KeepsIds(Plugin[PluginConfig]):
         self.ids = []
 
     def on_request(self, exchange):
-        self.ids.append(exchange.id + "." * 64)
+        self.ids.append(exchange.id + "." * 1_000)
 
 
 class KeepsTheCancelled(Plugin[PluginConfig]):
