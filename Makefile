@@ -33,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run
 	@$(BIN)/dragoman run
 
-test: lint types arch unit fuzz
+test: lint types arch unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
