@@ -73,6 +73,11 @@ class Direction:
         return self.mode is Mode.FULL_DUPLEX_STREAMED
 
     @property
+    def is_streaming(self) -> bool:
+        """Whether the body goes on piece by piece, its headers gone before it."""
+        return self.stage is Stage.BODY and self.wish in _STREAMED
+
+    @property
     def is_whole_at_once(self) -> bool:
         """Whether one message carries the whole body, marked as the end or not."""
         return self.mode in {Mode.BUFFERED, Mode.BUFFERED_PARTIAL}

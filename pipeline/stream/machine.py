@@ -65,7 +65,6 @@ class Machine:
         self._asked: Message | None = None
         self._body = b""
         self._chunk_is_frames = False
-        self._has_emitted = False
         self._is_asking = False
 
     @property
@@ -86,7 +85,7 @@ class Machine:
         """Give up the message just received: there is no room for what it brought."""
         self._body = b""
         message = "too much is held at once; try again in a moment"
-        return AskFault(503, "overloaded", message, self._has_emitted)
+        return self._fault(503, "overloaded", message)
 
     def receive(self, message: Message) -> Step:
         """Take a message.
@@ -184,10 +183,9 @@ class Machine:
                 frames += decoder.finish()
                 frames += [Frame(decoder.pending, "", None)] if decoder.pending else []
         except FrameTooLong:
-            message = "an event of the answer is too large"
-            return [], AskFault(502, "event_too_large", message, self._has_emitted)
+            return [], self._fault(502, "event_too_large", "an event of the answer is too large")
         except InvalidCall as error:
-            return [], _undecodable(error, in_stream=self._has_emitted)
+            return [], self._undecodable(error)
         self._chunk_is_frames = not (had_pending or direction.inflater) and (
             ended or not decoder.pending
         )
@@ -199,15 +197,13 @@ class Machine:
         try:
             plain = data if direction.inflater is None else direction.inflater.feed(data)
         except InvalidCall as error:
-            # The headers went on as those of a stream: its end can still be an event.
-            return [], _undecodable(error, in_stream=True)
+            return [], self._undecodable(error)
         if not plain and not ended:
             return direction.dropped(), None
         self._chunk_is_frames = direction.inflater is None
         return [], AskBytes(plain, ended)
 
     def _emitted(self, direction: Direction, message: Message, emit: Emit) -> list[Reply]:
-        self._has_emitted = self._has_emitted or bool(emit.data)
         ends = isinstance(message, Body) and message.ends
         if emit.end:
             direction.wish = None
@@ -241,7 +237,7 @@ class Machine:
     def _whole_by_trailers(self, direction: Direction) -> Step:
         if direction.mode is Mode.STREAMED and direction.held_bytes:
             message = "a body with trailers needs body mode BUFFERED or FULL_DUPLEX_STREAMED"
-            return [], AskFault(502, "trailers_unsupported", message)
+            return [], self._fault(502, "trailers_unsupported", message)
         self._body = direction.take() if direction.held_bytes else b""
         return [], AskBody(direction.side, self._body)
 
@@ -255,19 +251,26 @@ class Machine:
 
     def _too_large(self, side: Side) -> Step:
         if side == "request":
-            return [], AskFault(413, "body_too_large", "the request body is too large")
-        return [], AskFault(502, "answer_too_large", "the provider's answer is too large")
+            return [], self._fault(413, "body_too_large", "the request body is too large")
+        return [], self._fault(502, "answer_too_large", "the provider's answer is too large")
 
     def _violated(self, what: str) -> Step:
-        return [], AskFault(500, "protocol_violation", f"Envoy broke the ext_proc protocol: {what}")
+        message = f"Envoy broke the ext_proc protocol: {what}"
+        return [], self._fault(500, "protocol_violation", message)
+
+    def _undecodable(self, error: InvalidCall) -> AskFault:
+        # Its codes are for requests; this is the answer.
+        is_too_large = error.code == "body_too_large"
+        code = "answer_too_large" if is_too_large else "unreadable_answer"
+        return self._fault(502, code, "the provider's answer cannot be decoded")
+
+    def _fault(self, status: int, code: str, message: str) -> AskFault:
+        # Envoy lets a stream's headers go once they are answered, and resets the client where an
+        # immediate answer comes after them: from there on an error can only be an event.
+        asked = self._asked
+        is_piece = isinstance(asked, Body | Trailers) and asked.side == "response"
+        return AskFault(status, code, message, in_stream=is_piece and self.response.is_streaming)
 
     @staticmethod
     def _is_over(direction: Direction) -> bool:
         return direction.stage in {Stage.DONE, Stage.TRAILERS} or direction.wish == "skip"
-
-
-def _undecodable(error: InvalidCall, *, in_stream: bool) -> AskFault:
-    # Its codes are for requests; this is the answer.
-    is_too_large = error.code == "body_too_large"
-    code = "answer_too_large" if is_too_large else "unreadable_answer"
-    return AskFault(502, code, "the provider's answer cannot be decoded", in_stream)

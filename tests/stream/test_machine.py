@@ -433,3 +433,36 @@ def test_a_body_for_a_response_that_has_none_comes_with_its_headers():
     [reply] = streaming.resume(Proceed(body=b"here"))
 
     assert (type(reply), reply.body) == (HeadersReply, b"here")
+
+
+def streaming_answer():
+    """Return a machine whose answer's headers have gone on as those of a stream of events."""
+    streaming = machine(response=Mode.STREAMED)
+    streaming.receive(Headers("request", PAIRS, ends=True))
+    streaming.resume(Proceed())
+    streaming.receive(Headers("response", PAIRS, ends=False))
+    streaming.resume(Proceed(wish="events"))
+    return streaming
+
+
+def test_a_first_event_that_is_too_large_is_a_fault_of_the_stream_for_its_headers_are_gone():
+    _, ask = streaming_answer().receive(Body("response", b"data: " + b"x" * 2_000_000, ends=False))
+
+    assert (ask.code, ask.in_stream) == ("event_too_large", True)
+
+
+def test_overload_is_a_fault_of_a_stream_that_goes_and_of_the_exchange_before():
+    streaming = streaming_answer()
+    streaming.receive(Body("response", b"data: a\n\n", ends=False))
+    whole = machine(request=Mode.BUFFERED)
+    whole.receive(Headers("request", PAIRS, ends=False))
+    whole.resume(Proceed(wish="whole"))
+    whole.receive(Body("request", b"{}", ends=True))
+
+    assert (streaming.overloaded().in_stream, whole.overloaded().in_stream) == (True, False)
+
+
+def test_headers_that_come_twice_in_a_stream_end_it_at_once():
+    _, ask = streaming_answer().receive(Headers("response", PAIRS, ends=False))
+
+    assert (ask.code, ask.in_stream) == ("protocol_violation", False)
