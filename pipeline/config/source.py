@@ -18,6 +18,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MAX_DEPTH = 64
 _MAX_VALUES = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
+_MIN_SECRET = 8  # characters; a shorter value may be a word of the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Source:
         values: the document, variables replaced.
         lines: key to 1-based line.
         text: the document as it was read, variables not replaced.
+        variables: by key, the values that variables gave it, each with what the file says for it.
     """
 
     file: str | None
     values: dict[str, Any] = field(repr=False)  # secrets are among them
     lines: Mapping[Key, int] = field(default_factory=dict, repr=False)
     text: str = field(default="", repr=False)
+    variables: Mapping[Key, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -47,11 +50,26 @@ class Source:
         return path if path.is_absolute() else self.folder / path
 
     def problem(self, key: Key, message: str) -> Problem:
-        """Return a problem at a key, on the line of the nearest key that exists."""
+        """Return a problem at a key, on the line of the nearest key that exists.
+
+        A value that came from the environment may be a secret, whatever key it was given to: the
+        message names its variable in its place.
+        """
+        for at, given in self.variables.items():
+            if at[: len(key)] == key[: len(at)]:
+                message = _without_values(message, given)
         line = next(
             (self.lines[key[:n]] for n in range(len(key), -1, -1) if key[:n] in self.lines), None
         )
         return Problem(key=dotted(key), message=message, file=self.file, line=line)
+
+
+def _without_values(message: str, given: Mapping[str, str]) -> str:
+    for value, written in given.items():
+        message = message.replace(repr(value), repr(written))
+        if len(value) >= _MIN_SECRET:
+            message = message.replace(value, written)
+    return message
 
 
 def dotted(key: Key) -> str:
@@ -96,7 +114,7 @@ def parse_source(text: str, environment: Mapping[str, str], file: str | None = N
         reader.problems.append(Problem("", "the config must be a mapping of keys", file, 1))
     if reader.problems:
         raise ConfigError(*reader.problems)
-    return Source(file, values, reader.lines, text)
+    return Source(file, values, reader.lines, text, reader.variables)
 
 
 def _too_deep() -> str:
@@ -111,6 +129,7 @@ class _Reader:
         self.environment = environment
         self.lines: dict[Key, int] = {}
         self.problems: list[Problem] = []
+        self.variables: dict[Key, dict[str, str]] = {}
         self._scalars = yaml.SafeLoader("")
         self._values = 0
 
@@ -190,6 +209,8 @@ class _Reader:
                     Problem(dotted(key), f"{message} to give a default", self.file, line)
                 )
                 return ""
+            if found:
+                self.variables.setdefault(key, {})[found] = match[0]
             return found
 
         return _VARIABLE.sub(replace, value)

@@ -146,21 +146,21 @@ def _said(block: Json, field: str) -> str:
 def _opened(block: Json) -> tuple[Json, list[Json]]:
     """Return a block as it starts, and the deltas that make it whole."""
     opened, deltas = dict(block), []
-    if block.get("type") == "text" and block.get("text"):
+    if block.get("type") == "text" and (text := _said(block, "text")):
         opened["text"] = ""
-        deltas.append({"type": "text_delta", "text": block["text"]})
+        deltas.append({"type": "text_delta", "text": text})
     if block.get("type") == "text" and isinstance(block.get("citations"), list):
         opened["citations"] = []
         deltas += [{"type": "citations_delta", "citation": one} for one in block["citations"]]
     if block.get("type") == "thinking":
         for field in ("thinking", "signature"):
-            if block.get(field):
+            if text := _said(block, field):
                 opened[field] = ""
-                deltas.append({"type": f"{field}_delta", field: block[field]})
+                deltas.append({"type": f"{field}_delta", field: text})
     if block.get("input") and isinstance(block["input"], dict):
         opened["input"] = {}
-        text = strict_json.dumps(block["input"]).decode()
-        deltas.append({"type": "input_json_delta", "partial_json": text})
+        arguments = strict_json.dumps(block["input"]).decode()
+        deltas.append({"type": "input_json_delta", "partial_json": arguments})
     return opened, deltas
 
 

@@ -143,9 +143,11 @@ def _grow(items: dict[int, Json], kind: str, data: Json) -> None:
     elif kind in _DELTAS and isinstance(data.get("delta"), str):
         try:
             holder = value_at(holder, place[:-1])
-            holder[place[-1]] = (holder.get(place[-1]) or "") + data["delta"]
         except (KeyError, IndexError, TypeError):
             return  # a delta for a part that was never announced
+        if isinstance(holder, dict):
+            said = LENIENT.field(holder, (), str(place[-1]), str) or ""
+            holder[place[-1]] = said + data["delta"]
 
 
 def _objects(holder: Json, key: str) -> Iterator[tuple[int, Json]]:
@@ -179,9 +181,10 @@ def _item_steps(index: int, item: Json) -> Iterator[tuple[str, Json]]:
     at = {"item_id": item.get("id") or "", "output_index": index}
     if call is not None:
         stem, field = call
-        if item.get(field):
-            yield f"{stem}.delta", {**at, "delta": item[field]}
-        yield f"{stem}.done", {**at, field: item.get(field) or ""}
+        text = LENIENT.field(item, (), field, str) or ""
+        if text:
+            yield f"{stem}.delta", {**at, "delta": text}
+        yield f"{stem}.done", {**at, field: text}
     elif known:
         for key, stem in (
             ("summary", "response.reasoning_summary_part"),
@@ -198,11 +201,13 @@ def _part_steps(at: Json, stem: str, part: Json) -> Iterator[tuple[str, Json]]:
     opened = {k: empty.get(k, v) if field and v is not None else v for k, v in part.items()}
     yield f"{stem}.added", {**at, "part": opened}
     if field:
-        spelled = {"logprobs": part.get("logprobs") or []} if "annotations" in part else {}
-        if part.get(field):
-            yield f"{text_stem}.delta", {**at, "delta": part[field], **spelled}
-        for number, annotation in enumerate(part.get("annotations") or ()):
+        text = LENIENT.field(part, (), field, str) or ""
+        logprobs = LENIENT.field(part, (), "logprobs", list) or []
+        spelled = {"logprobs": logprobs} if "annotations" in part else {}
+        if text:
+            yield f"{text_stem}.delta", {**at, "delta": text, **spelled}
+        for number, annotation in enumerate(LENIENT.field(part, (), "annotations", list) or ()):
             noted = {**at, "annotation_index": number, "annotation": annotation}
             yield f"{text_stem}.annotation.added", noted
-        yield f"{text_stem}.done", {**at, field: part.get(field) or "", **spelled}
+        yield f"{text_stem}.done", {**at, field: text, **spelled}
     yield f"{stem}.done", {**at, "part": part}

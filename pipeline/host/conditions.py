@@ -47,7 +47,10 @@ class Condition:
         Raises:
             LookupError: evaluation failed, for instance because a header is absent.
         """
-        result = self._program.eval(data=_activation(exchange)).value()
+        try:
+            result = self._program.eval(data=_activation(exchange)).value()
+        except RuntimeError:  # more rounds of its loops than CEL allows
+            result = None
         if result is True or result is False:
             return bool(result)
         raise LookupError("the condition could not be evaluated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 # What an API itself says, never a person. Words stay only under the keys of enumerations.
@@ -42,6 +43,11 @@ _KEYS = (
     )
 )
 _MASKED_KEY = b"?"
+# What a masked key is counted in, `x` for nothing: all that a key of one byte may be, less the `n`
+# that stays, so that no two of them become the same.
+_DIGITS = b"x0123456789" + bytes(
+    byte for byte in range(0x20, 0x80) if not chr(byte).isdigit() and byte not in b'"\\nx'
+)
 _TOKEN = re.compile(
     rb'(?P<space>[ \t\r\n]+)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<open>[{\[])|(?P<close>[}\]])'
     rb"|(?P<comma>,)|(?P<colon>:)|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<literal>true|false|null)",
@@ -108,11 +114,10 @@ def mask(value: bytes) -> bytes:
 def _sse_line(line: bytes, models: frozenset[bytes]) -> bytes:
     field, colon, value = line.partition(b":")
     word = value.strip()
-    if field == b"data" and word != b"[DONE]":
-        is_json = word[:1] in {b"{", b"["}
-        return field + colon + (_json(value, models) if is_json else mask(value))
-    if word == b"[DONE]" or (field == b"event" and _is_word(word)):
+    if (field, word) == (b"data", b"[DONE]") or (field == b"event" and _is_word(word)):
         return line
+    if field == b"data" and word[:1] in {b"{", b"["}:
+        return field + colon + _json(value, models)
     return (field if field in _FIELDS else mask(field)) + colon + mask(value)
 
 
@@ -120,15 +125,37 @@ def _is_word(value: bytes) -> bool:
     return value in _WORDS or _EVENT.match(value) is not None
 
 
+class _Names:
+    """The masked keys of one object: as long as what they stand for, and equal where that is."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, bytes] = {}
+        self._taken: Counter[int] = Counter()
+
+    def of(self, key: bytes) -> bytes:
+        """Return the name that a key is written down with."""
+        if key not in self._names:
+            number = self._taken[len(key)]
+            self._taken[len(key)] += 1
+            digits = bytearray(b"x" * len(key))
+            for place in range(len(key) - 1, -1, -1):
+                if not number:
+                    break
+                number, digit = divmod(number, len(_DIGITS))
+                digits[place] = _DIGITS[digit]
+            self._names[key] = bytes(digits)
+        return self._names[key]
+
+
 class _Scanner:
     """Walks over JSON and knows of each string whether it is a key, and of what."""
 
     def __init__(self, models: frozenset[bytes]) -> None:
         self._models = models
-        # Of each container that is open: the key that its values stand under, and its number of
-        # masked keys, or None for a list.
+        # Of each container that is open: the key that its values stand under, and the names of
+        # its own keys, or None for a list.
         self._keys: list[bytes] = []
-        self._counts: list[int | None] = []
+        self._names: list[_Names | None] = []
         self._awaits_key = False
 
     def take(self, match: re.Match[bytes]) -> bytes:
@@ -140,12 +167,12 @@ class _Scanner:
             return raw if self._key in _NUMBERS else re.sub(rb"[0-9]", b"1", raw)
         if kind == "open":
             self._keys.append(self._key)
-            self._counts.append(0 if raw == b"{" else None)
+            self._names.append(_Names() if raw == b"{" else None)
         elif kind == "close" and self._keys:
             self._keys.pop()
-            self._counts.pop()
+            self._names.pop()
         if kind in {"open", "comma", "close"}:
-            is_object = bool(self._counts) and self._counts[-1] is not None
+            is_object = bool(self._names) and self._names[-1] is not None
             self._awaits_key = kind != "close" and is_object
         return raw
 
@@ -160,12 +187,8 @@ class _Scanner:
             self._keys[-1] = inner
             return raw
         self._keys[-1] = _MASKED_KEY
-        count = self._counts[-1] or 0
-        self._counts[-1] = count + 1
-        # Two keys of one object must not become the same.
-        digits = str(count).encode()
-        name = (b"x" * len(inner) + digits)[-len(inner) :] if inner else b""
-        return b'"' + name + b'"'
+        names = self._names[-1]
+        return b'"' + (names.of(inner) if names is not None else b"") + b'"'
 
     def _string(self, raw: bytes) -> bytes:
         inner, key = raw[1:-1], self._key

@@ -118,6 +118,49 @@ def test_a_value_is_in_no_error_whichever_key_it_was_put_under(secret, template)
         assert secret not in "".join(traceback.format_exception(error))
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    SECRETS.map(lambda text: f"{text}-and-more"),
+    st.sampled_from(
+        [
+            "routes: [{name: r, plugins: ['${V}']}]",
+            "routes: [{name: r, backends: [['${V}', b]]}]",
+            "routes: [{name: '${V}'}, {name: '${V}'}]",
+            "routes: [{name: r, dialect: '${V}'}]",
+            "routes: [{name: r, dialect: 'x-${V}'}]",
+            "{routes: [{name: r, backends: [b]}], backends: {b: {provider: '${V}'}}}",
+            "{routes: [{name: r, backends: [b]}], backends: {b: {provider: openai, url: '${V}'}}}",
+            "{routes: [{name: r, plugins: [p]}], plugins: {p: {uses: '${V}'}}}",
+            "{routes: [{name: r, plugins: [p]}], plugins: {p: {uses: 'a:${V}'}}}",
+            "{routes: [{name: r}], inference: {models: {m: {model: '${V}'}}, remote: '${V}'}}",
+        ],
+    ),
+)
+def test_a_value_of_the_environment_is_in_no_error_whichever_key_it_was_put_under(secret, text):
+    try:
+        source = parse_source(text, {"V": secret}, file="d.yaml")
+        compile_config(check_config(source), source)
+    except ConfigError as error:
+        assert secret not in str(error)
+
+
+def test_the_variable_is_named_in_the_place_of_its_value():
+    text = "routes: [{name: r, plugins: ['${V}', '${V:-a}']}]"
+
+    with pytest.raises(ConfigError) as caught:
+        check_config(parse_source(text, {"V": "sesame"}, file="d.yaml"))
+
+    [first, second, _] = [found.message for found in caught.value.problems]
+    assert first == "there is no '${V}' under `plugins`"
+    assert second == "there is no '${V:-a}' under `plugins`"
+
+
+def test_a_word_of_a_message_stays_though_a_variable_has_that_value():
+    found = problem("routes: [{name: r, plugins: ['${V}']}]", {"V": "no"})
+
+    assert found.message == "there is no '${V}' under `plugins`"
+
+
 def test_a_secret_of_a_file_is_read_without_the_line_end(tmp_path):
     (tmp_path / "key").write_text("sesame\n")
 

@@ -13,14 +13,18 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.fuzz.campaign import CORPUS, NAMES, load, write_dictionary
+from tests.fuzz.campaign import NAMES, inputs, load, write_dictionary
 
 _PROCESSES = 2
 _CRASHES = Path("build/fuzz")
-# The same code should get the same verdict twice: a fixed seed, and sets in a fixed order. What is
-# left to chance is how many inputs fit into the time.
-_SEED = f"-seed={os.environ.get('FUZZ_SEED', '1')}"
-_LIMITS = ("-max_len=4096", "-timeout=20", "-rss_limit_mb=1024", "-verbosity=0")
+_SEED = os.environ.get("FUZZ_SEED", "1")
+# The same code should get the same verdict twice: a fixed seed, sets and files in a fixed order,
+# and no hints from compared values, which libFuzzer keeps by address. What is left to chance is
+# how many inputs fit into the time.
+_REPEATABLE = () if _SEED == "0" else ("-reload=0", "-use_cmp=0")
+# A unit takes milliseconds: two minutes are a loop without an end, and no busy machine.
+_LIMITS = ("-max_len=4096", "-timeout=120", "-report_slow_units=120", "-rss_limit_mb=1024")
+_SAYS = ("-verbosity=0", "-print_final_stats=1")
 
 
 def main(names: list[str]) -> int:
@@ -43,13 +47,16 @@ def main(names: list[str]) -> int:
 def _run(name: str, seconds: float) -> str:
     """Run one target; return its name where it fails."""
     with tempfile.TemporaryDirectory() as folder:
-        dictionary, found = Path(folder, "dictionary"), Path(folder, "corpus")
+        dictionary, seeds, found = (Path(folder, of) for of in ("dictionary", "seeds", "corpus"))
         write_dictionary(load(name), dictionary)
+        # Not the folder: its order is the file system's.
+        seeds.write_text(",".join(map(os.path.relpath, inputs(name))), encoding="utf-8")
         found.mkdir()
         command = [
-            *(sys.executable, "-m", "tests.fuzz.worker", name, _SEED, *_LIMITS),
-            *(f"-max_total_time={max(1, round(seconds))}", f"-dict={dictionary}"),
-            *(f"-artifact_prefix={_CRASHES}/{name}-", str(found), str(CORPUS / name)),
+            *(sys.executable, "-m", "tests.fuzz.worker", name, *_SAYS, *_LIMITS),
+            *(f"-seed={_SEED}", *_REPEATABLE, f"-max_total_time={max(1, round(seconds))}"),
+            *(f"-dict={dictionary}", f"-seed_inputs=@{seeds}"),
+            *(f"-artifact_prefix={_CRASHES}/{name}-", str(found)),
         ]
         done = subprocess.run(
             command,
@@ -60,11 +67,13 @@ def _run(name: str, seconds: float) -> str:
             errors="replace",
             check=False,
         )
-        count = len(list(found.iterdir()))
-    if done.returncode == 0:
-        print(f"fuzz: {name}: nothing found ({count} new inputs)", flush=True)
-        return ""
+        kept = len(list(found.iterdir()))
     said = [line for line in done.stdout.splitlines() if not line.startswith("INFO: Instr")]
+    if done.returncode == 0:
+        counted = "stat::number_of_executed_units:"
+        tried = sum(int(line.removeprefix(counted)) for line in said if line.startswith(counted))
+        print(f"fuzz: {name}: nothing found in {tried} inputs ({kept} kept)", flush=True)
+        return ""
     marker = "Test unit written to "
     written = [line.rpartition(marker)[2] for line in said if marker in line]
     replay = f"{sys.executable} -m tests.fuzz.replay {name} {' '.join(written)}"

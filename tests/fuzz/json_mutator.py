@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 ODD = (
@@ -32,9 +33,9 @@ def mutate_json(
         return fallback(data)
     if chance.random() < 0.15:
         return fallback(data)
-    for _ in range(chance.randint(1, 3)):
-        document = _mutated(document, chance, words)
     try:
+        for _ in range(chance.randint(1, 3)):
+            document = _mutated(document, chance, words)
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
         return fallback(data)
@@ -43,13 +44,13 @@ def mutate_json(
 def _mutated(document: Any, chance: random.Random, words: Sequence[str]) -> Any:
     holders = [value for value in _values(document) if isinstance(value, dict | list) and value]
     if not holders:
-        return {chance.choice(words): chance.choice(ODD)}
+        return {chance.choice(words): _odd(chance)}
     holder = chance.choice(holders)
     keys: list[Any] = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
     key = chance.choice(keys)
     match chance.randrange(7):
         case 0:
-            holder[key] = chance.choice(ODD)
+            holder[key] = _odd(chance)
         case 1:
             holder[key] = chance.choice(words)
         case 2:
@@ -65,8 +66,16 @@ def _mutated(document: Any, chance: random.Random, words: Sequence[str]) -> Any:
     return document
 
 
+def _odd(chance: random.Random) -> Any:
+    # A copy: the next mutation may change what this one put in, or put it into itself.
+    return deepcopy(chance.choice(ODD))
+
+
 def _values(document: Any) -> Iterator[Any]:
-    yield document
-    if isinstance(document, dict | list):
-        for value in document.values() if isinstance(document, dict) else document:
-            yield from _values(value)
+    # A stack of our own: bytes nest deeper than Python calls.
+    found = [document]
+    while found:
+        value = found.pop()
+        yield value
+        if isinstance(value, dict | list):
+            found += value.values() if isinstance(value, dict) else value

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.campaign import CORPUS, NAMES, inputs, load, write_dictionary
-from tests.fuzz.json_mutator import mutate_json
+from tests.fuzz.json_mutator import ODD, mutate_json
 from tests.fuzz.reader import Choices, cut
 
 _MAX_CORPUS_BYTES = 200_000
@@ -55,6 +55,23 @@ def test_a_mutation_changes_json_and_depends_on_its_seed_alone():
     assert made == [mutate_json(data, seed, ["role"], bytes.upper) for seed in range(20)]
     assert len(set(made)) > 10
     assert mutate_json(b"{", 1, ["role"], lambda raw: raw + b"!") == b"{!"
+
+
+def test_mutations_in_a_row_end_and_leave_the_odd_values_as_they_are():
+    before, data = repr(ODD), b'{"a":[1,{"b":"c"}]}'
+    for seed in range(2_000):
+        data = mutate_json(data, seed, ["role"], lambda raw: raw)[:500]
+        if not data.endswith(b"}"):
+            data = b'{"a":[1,{"b":"c"}]}'
+
+    assert repr(ODD) == before
+
+
+def test_a_document_too_deep_for_json_is_mutated_as_bytes_or_not_at_all():
+    for levels in (500, 990, 5_000, 100_000):
+        deep = b"[" * levels + b"]" * levels
+        for seed in range(20):
+            assert mutate_json(deep, seed, ["role"], lambda raw: raw)
 
 
 def test_cuts_and_choices_use_every_byte():

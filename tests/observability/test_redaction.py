@@ -86,6 +86,19 @@ def test_two_keys_of_a_person_stay_two():
     assert b"emma" not in masked
 
 
+def test_two_keys_of_one_byte_stay_two_however_many_there_are():
+    keys = [chr(code) for code in range(0x20, 0x80) if chr(code) not in '"\\']
+    masked = redact_body(json.dumps({"metadata": dict.fromkeys(keys, 1)}).encode(), MODELS)
+
+    assert len(json.loads(masked)["metadata"]) == len(keys)
+
+
+def test_a_key_that_stands_twice_stands_twice():
+    masked = redact_body(b'{"anna":1,"emma":2,"anna":3,"model":4,"model":5}', MODELS)
+
+    assert masked == b'{"xxxx":1,"xxx0":1,"xxxx":1,"model":1,"model":1}'
+
+
 def test_a_stream_stays_a_stream():
     stream = (
         b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":'
@@ -98,6 +111,17 @@ def test_a_stream_stays_a_stream():
         b'{"type":"text_delta","text":"xxxxxx"}}\n\n: xxxxxx\nid: xxxxxx\nxxxxxx: x\n'
         b"event: response.output_text.delta\r\ndata: xxxxxx\r\n\r\nevent: xxxxxx\ndata: [DONE]\n\n"
     )
+
+
+@pytest.mark.parametrize("field", [b"canary", b"data canary", b"Data", b"event", b""])
+def test_only_data_says_that_a_stream_is_done(field):
+    stream = b"data: [DONE]\n" + field + b": [DONE]\n\n"
+
+    masked = redact_body(stream, MODELS)
+
+    assert masked.startswith(b"data: [DONE]\n")
+    assert masked.count(b"[DONE]") == 1
+    assert b"canary" not in masked
 
 
 @pytest.mark.parametrize(

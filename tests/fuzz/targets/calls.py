@@ -51,6 +51,7 @@ def _valid(dialect: Dialect, call: Call) -> None:
         assert what is not None
     assert call.replace(model="other").model == "other"
     assert call.replace(stream=True).stream
+    assert call.replace(set_params={"index": True}).document["index"] is True
     texts = [segment for segment in segments if segment.text is not None]
     louder = [replace(s, text=s.text + "!") if s.text is not None else s for s in segments]
     for place, segment in enumerate(segments):
