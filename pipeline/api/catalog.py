@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
+from pipeline.api.data_files import parse_data
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -22,12 +22,14 @@ class Reasoning:
         budget: whether it takes a budget in tokens.
         adaptive: whether it decides itself how much to think (Anthropic's `adaptive`).
         always: whether it cannot be switched off.
+        unasked: whether it is on unless a call switches it off.
     """
 
     efforts: tuple[Effort, ...] = ()
     budget: bool = False
     adaptive: bool = False
     always: bool = False
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class ModelEntry:
         inputs: what it reads beside text.
         tools, parallel_tools, json_schema, sampling, logprobs: whether it takes them (`sampling`:
             temperature and top_p).
+        web_search: whether it searches the web in chat completions.
+        prefill: whether it goes on from an answer that a call begins.
         reasoning: None for a model that does not think.
         price: list price.
         source: where the figures are from, and when they were read.
@@ -71,6 +75,8 @@ class ModelEntry:
     json_schema: bool = True
     sampling: bool = True
     logprobs: bool = False
+    web_search: bool = False
+    prefill: bool = True
     reasoning: Reasoning | None = None
     price: Price = field(default=Price())
     source: str = ""
@@ -94,7 +100,7 @@ def all_models() -> tuple[ModelEntry, ...]:
         _entry(one)
         for file in files("models.catalog").iterdir()
         if file.name.endswith(".yaml")
-        for one in yaml.safe_load(file.read_text(encoding="utf-8"))
+        for one in parse_data(file.read_text(encoding="utf-8"))
     ]
     return tuple(sorted(entries, key=lambda entry: (entry.vendor, entry.name)))
 

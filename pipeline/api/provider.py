@@ -30,6 +30,8 @@ class Backend:
             on under that name. Empty where none may.
         host: the `host` header that it is sent; empty for the URL's host.
         options: the provider's own options, an instance of its `Options`.
+        beside: providers of the backends that its routes try beside it: earlier turns of a
+            conversation may be theirs, with what only they can read.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Backend:
     key_header: str = ""
     host: str = ""
     options: PluginConfig = field(default_factory=PluginConfig, repr=False)
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

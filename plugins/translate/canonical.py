@@ -20,6 +20,7 @@ format (`upstreams/`) reads the call and writes the answer: N + M, not N x M.
 - `max_completion_tokens` (never `max_tokens`), `stop` (always a list), `top_k`.
 - `reasoning {effort: none|minimal|low|medium|high|xhigh|max, budget_tokens, summary}` (never
   `reasoning_effort` or `thinking`); see `reasoning.py`.
+- `anthropic_beta`: names of beta features of Anthropic's API, out of a client's headers.
 - `guided_json`, `guided_regex`, `guided_choice`, `guided_grammar`: vLLM's guided decoding.
 
 **Answers** are OpenAI chat completions, and beside what OpenAI publishes:
@@ -56,7 +57,7 @@ class CanonicalCall:
 
     Args:
         operation: what is asked for.
-        document: the canonical document; nobody writes to it.
+        document: the canonical document, its fields' types checked; nobody writes to it.
         model: the backend's name of the model.
         stream: whether the client wants a stream.
     """

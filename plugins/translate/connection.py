@@ -12,6 +12,7 @@ from pipeline.api.headers import NO_EDITS
 from pipeline.api.provider import Attempt, Translation
 from plugins.translate.call_types import check_types
 from plugins.translate.canonical import CanonicalCall, Json, Loss
+from plugins.translate.client_headers import asked_betas, beta_features, of_clients_api
 from plugins.translate.credentials.contract import (
     Credential,
     CredentialUnavailable,
@@ -31,6 +32,7 @@ _CLIENT_CREDENTIALS = frozenset(
 # An answer that is translated must be read: it comes plain, or as what the host can undo.
 _READABLE = {"accept-encoding": "gzip, identity"}
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_CHATS = frozenset({"chat", "count_tokens"})
 
 
 class ProviderConnection:
@@ -71,15 +73,18 @@ class ProviderConnection:
             return False
         if dialect is None:
             return self._spec.passes_other
-        upstream = self._upstream
-        is_native = dialect in upstream.native and not upstream.rewrites_native
-        return is_native and not self._backend.models
+        native = self._upstream.native.get(dialect)
+        if native is None or native.wrap is not None or self._backend.models:
+            return False
+        # What others said before is in the body: it must be seen where there may be any.
+        return native.clean is None or self._backend.beside <= {self._backend.provider}
 
     def keeps_answers(self, dialect: str | None) -> bool:
         """Say whether answers to calls of a dialect come in the client's own format."""
         if dialect is None:
             return True
-        return dialect in self._upstream.native and not self._upstream.rewrites_native
+        native = self._upstream.native.get(dialect)
+        return native is not None and native.wrap is None
 
     def prepare(self, request: Request, call: Call | None) -> Attempt | Awaitable[Attempt]:
         """Turn the client's request into what the backend is sent.
@@ -94,34 +99,46 @@ class ProviderConnection:
             raise self._refused(call.dialect.name)
         loss = Loss()
         document = client.canonical(dict(call.document), loss)
+        if client.operation in _CHATS and (betas := asked_betas(request.headers)):
+            betas = beta_features(betas, document.get("anthropic_beta"))
+            document = {**document, "anthropic_beta": betas}
         check_types(document)
         canonical = CanonicalCall(client.operation, document, self._model(call.model), call.stream)
         outgoing = self._upstream.request(canonical, loss)
-        if loss.names and self._backend.strict:
-            raise InvalidCall(
-                f"backend {self._backend.name!r} is strict and cannot carry: "
-                + ", ".join(loss.names),
-                code="lossy_translation",
-            )
-        translation = AnswerTranslation(client, self._upstream, call, canonical)
-        return self._sent(request, outgoing, loss.names, translation)
+        self._check(loss)
+        translation = AnswerTranslation(client, self._upstream, call, canonical, outgoing.tokens_in)
+        without = outgoing.without | of_clients_api(request.headers)
+        return self._sent(request, replace(outgoing, without=without), loss.names, translation)
 
     def _native(self, request: Request, call: Call | None) -> Attempt | Awaitable[Attempt]:
+        headers = self._spec.native_headers(self._backend.options, request.headers)
+        path = self._client_path(request)
         if call is None:
             if not self._spec.passes_other:
                 raise self._refused(request.path)
-            return self._signed(request, self._client_path(request), {}, None, Attempt(NO_EDITS))
+            if self._credential.covers_body and _has_body(request):
+                raise self._refused(f"{request.path}, which would have to be signed unseen,")
+            return self._signed(request, path, headers, b"", Attempt(NO_EDITS))
+        native = self._upstream.native[call.dialect.name]
         model = self._model(call.model)
-        if self._upstream.rewrites_native:
-            outgoing = self._upstream.native_request(call, model)
-            return self._sent(request, outgoing, (), NativeTranslation(self._upstream, call))
         renamed = call if model == call.model else call.replace(model=model)
+        loss = Loss()
+        if native.clean is not None and (cleaned := native.clean(renamed.document, loss)):
+            renamed = Call(call.dialect, cleaned, None)
+        outgoing = native.wrap(renamed, model, request.headers, loss) if native.wrap else None
+        self._check(loss)
+        if outgoing is not None:
+            translation = NativeTranslation(self._upstream, call)
+            return self._sent(request, outgoing, loss.names, translation)
         body: bytes | None = None
         if self._backend.patch:
             body = dumps(self._backend.patch(dict(renamed.document)))
         elif not renamed.is_untouched:
             body = renamed.encode()
-        return self._signed(request, self._client_path(request), {}, body, Attempt(NO_EDITS))
+        made = Attempt(NO_EDITS, body, loss.names)
+        # A body that goes on as it came is signed as it came.
+        signed = body if body is not None else renamed.encode()
+        return self._signed(request, path, headers, signed, made)
 
     def _sent(
         self,
@@ -137,7 +154,7 @@ class ProviderConnection:
         path = base + outgoing.path
         headers = {"content-type": "application/json", **_READABLE, **outgoing.headers}
         body = dumps(document)
-        made = Attempt(NO_EDITS, body, dropped, translation)
+        made = Attempt(HeaderEdits(remove=outgoing.without), body, dropped, translation)
         return self._signed(request, path, headers, body, made)
 
     def _signed(
@@ -145,14 +162,23 @@ class ProviderConnection:
         request: Request,
         path: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes,
         made: Attempt,
     ) -> Attempt | Awaitable[Attempt]:
+        """Sign a request, and add to an attempt what it is sent with.
+
+        Args:
+            request: the client's.
+            path: where it goes.
+            headers: what it is sent beside the credential.
+            body: the bytes that the backend will see.
+            made: the attempt, whose `headers` say what else must go.
+        """
         backend = self._backend
         # A client's own goes on where the config names a header for it, or there is no other.
         brings = backend.key_header or self.passes_credentials
         client_key = brought_key(request.headers, backend.key_header) if brings else ""
-        unsigned = Unsigned(request.method, self._host, path, headers, body or b"", client_key)
+        unsigned = Unsigned(request.method, self._host, path, headers, body, client_key)
 
         def attempt(signed: Signed) -> Attempt:
             where = (
@@ -160,8 +186,9 @@ class ProviderConnection:
             )
             setting = {":path": where, **headers, **signed.headers}
             removed = (_CLIENT_CREDENTIALS | self._credential.names | {backend.key_header}) - {""}
+            removed |= made.headers.remove
             edits = HeaderEdits(set=setting, remove=removed - setting.keys())
-            return replace(made, headers=edits.then(backend.headers), body=body)
+            return replace(made, headers=edits.then(backend.headers))
 
         try:
             signed = self._credential.sign(unsigned)
@@ -191,6 +218,15 @@ class ProviderConnection:
         path = self._base + ("/" + rest if version else before)
         return f"{path}?{request.query}" if request.query else path
 
+    def _check(self, loss: Loss) -> None:
+        """Refuse for a strict backend what would be lost."""
+        if loss.names and self._backend.strict:
+            raise InvalidCall(
+                f"backend {self._backend.name!r} is strict and cannot carry: "
+                + ", ".join(loss.names),
+                code="lossy_translation",
+            )
+
     def _model(self, asked: str) -> str:
         return self._backend.models.get(asked, asked)
 
@@ -201,6 +237,12 @@ class ProviderConnection:
     def _unavailable(self, error: CredentialUnavailable) -> InvalidCall:
         message = f"backend {self._backend.name!r} has no credential now: {error}"
         return InvalidCall(message, code="credential_unavailable", status=503)
+
+
+def _has_body(request: Request) -> bool:
+    """Say whether a request that is no call announces a body."""
+    length = request.headers.get("content-length")
+    return length not in ("", "0") or "transfer-encoding" in request.headers
 
 
 def _is_keyless(credential: Credential) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.api import Backend, Call, Headers, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Json, Loss, Operation
@@ -36,6 +36,9 @@ class Fault:
 CUT_OFF = Fault(502, "upstream_stream_cut", "the provider's stream ended before its answer did")
 """What a stream ends in that breaks off."""
 
+UNREADABLE = Fault(502, "bad_upstream_answer", "the provider's stream holds what is no JSON")
+"""What a stream ends in that none of its readers could read on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -48,6 +51,8 @@ class Outgoing:
         method: HTTP method.
         beside_version: the path stands beside the base URL's `/v1`, not below it: vLLM's
             `/tokenize`.
+        without: lower-case names of the client's headers that are said elsewhere, or not at all.
+        tokens_in: the answer's header that counts the tokens of the call, where its body does not.
     """
 
     path: str
@@ -55,6 +60,26 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
     beside_version: bool = False
+    without: frozenset[str] = frozenset()
+    tokens_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """How a provider takes the calls of a dialect that it speaks itself.
+
+    Args:
+        wrap: makes the request where model, version or frames have another place than in the
+            client's own: from the call, the provider's name of the model, the client's headers and
+            where to say what is left out of them.
+            None where the call goes on as it is, below the base URL at the client's own path.
+        clean: returns a call's document without what translation put into earlier turns and this
+            provider refuses, which goes to `Loss`; None where there is none of that. None itself
+            for a provider that refuses nothing.
+    """
+
+    wrap: Callable[[Call, str, Headers, Loss], Outgoing] | None = None
+    clean: Callable[[Mapping[str, Any], Loss], Json | None] | None = None
 
 
 class StreamDecoder(Protocol):
@@ -81,8 +106,13 @@ class StreamEncoder(Protocol):
     def end(self) -> bytes:
         """Return the frames that end a complete stream."""
 
-    def fault(self, fault: Fault) -> bytes:
-        """Return the frames that end a stream in an error."""
+    def fault(self, document: Json, status: int) -> bytes:
+        """Return the frames that end a stream in an error.
+
+        Args:
+            document: the error as the client's dialect words it.
+            status: the HTTP status that it would have had as an answer.
+        """
 
 
 class Client(Protocol):
@@ -127,22 +157,12 @@ class Upstream(Protocol):
         """What it can be asked for in canonical form."""
 
     @property
-    def native(self) -> frozenset[str]:
-        """Names of the dialects that it speaks itself: `native_request` serves them."""
+    def native(self) -> Mapping[str, Native]:
+        """The dialects that it speaks itself, each with how it takes their calls."""
 
     @property
     def framing(self) -> Framing:
         """How it cuts streams."""
-
-    @property
-    def rewrites_native(self) -> bool:
-        """Whether native calls need `native_request`; else only model, path and credential change.
-
-        Where they don't, they go below the base URL at the client's own path.
-        """
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Return the request for a native call; only what must differ does."""
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the provider's request; what it cannot carry goes to `loss`.
@@ -161,6 +181,10 @@ class Upstream(Protocol):
         """Read a provider's error response, JSON or not."""
 
 
+def _no_headers(_: PluginConfig, __: Headers) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """All that makes a provider; each module of `upstreams/` that serves one exports its `SPEC`.
@@ -173,6 +197,8 @@ class ProviderSpec:
         upstream: makes the format for a backend; `backend.options` is an instance of `options`.
         credential: makes what signs requests for a backend.
         passes_other: whether requests that are no LLM call (files, images, audio) may pass on.
+        native_headers: what requests that go on as they are get beside the client's own headers:
+            by a backend's options and those headers.
     """
 
     name: str
@@ -181,3 +207,4 @@ class ProviderSpec:
     upstream: Callable[[Backend], Upstream]
     credential: Callable[[Backend], Credential]
     passes_other: bool = False
+    native_headers: Callable[[PluginConfig, Headers], Mapping[str, str]] = _no_headers

@@ -83,16 +83,23 @@ class AnswerTranslation:
         upstream: the provider's format.
         call: the client's call.
         canonical: the call as the provider got it.
+        tokens_in: the header that counts its tokens, where an answer's body does not.
     """
 
     def __init__(
-        self, client: Client, upstream: Upstream, call: Call, canonical: CanonicalCall
+        self,
+        client: Client,
+        upstream: Upstream,
+        call: Call,
+        canonical: CanonicalCall,
+        tokens_in: str = "",
     ) -> None:
         self._client = client
         self._upstream = upstream
         self._call = call
         self._document: Json = dict(call.document)
         self._canonical = canonical
+        self._tokens_in = tokens_in
         self._status = 0
         self._headers = Headers()
         self._cut: Cut | None = None
@@ -118,6 +125,7 @@ class AnswerTranslation:
         try:
             document = orjson.loads(body)
             answer = self._upstream.answer(document, self._canonical)
+            _count(answer, self._headers.get(self._tokens_in))
             if self._canonical.stream:
                 return Translated(self._as_stream(answer))
             return Translated(dumps(self._client.answer(answer, self._document)))
@@ -164,7 +172,7 @@ class AnswerTranslation:
         if self._has_ended or self._encoder is None:
             return b""
         self._has_ended = True
-        return self._encoder.fault(fault)
+        return self._encoder.fault(error_document(self._call, fault), fault.status)
 
     def _as_stream(self, answer: Json) -> bytes:
         encoder = self._client.encoder(self._document)
@@ -172,6 +180,13 @@ class AnswerTranslation:
 
     def _error(self, fault: Fault) -> Translated:
         return error_answer(self._call, fault)
+
+
+def _count(answer: Json, tokens: str) -> None:
+    """Put into an answer the tokens that a header counts, where its body has counted none."""
+    usage = answer.get("usage")
+    if tokens.isdecimal() and isinstance(usage, dict) and not usage.get("prompt_tokens"):
+        usage.update(prompt_tokens=int(tokens), total_tokens=int(tokens))
 
 
 class NativeTranslation:
@@ -244,18 +259,22 @@ class NativeTranslation:
         return b"".join(event.raw for event in events)
 
 
+def error_document(call: Call, fault: Fault) -> Json:
+    """Return a fault in the words of the client's dialect."""
+    return call.dialect.error(
+        status=fault.status, code=fault.code, message=fault.message, param=fault.param
+    )
+
+
 def error_answer(call: Call, fault: Fault) -> Translated:
     """Return a fault as an answer in the client's format.
 
     Where the provider says in the body when to try again, the client finds it in `Retry-After`.
     """
-    document = call.dialect.error(
-        status=fault.status, code=fault.code, message=fault.message, param=fault.param
-    )
     edits = NO_EDITS
     if fault.retry_after_s is not None:
         edits = HeaderEdits(set={"retry-after": str(math.ceil(fault.retry_after_s))})
-    return Translated(dumps(document), fault.status, edits)
+    return Translated(dumps(error_document(call, fault)), fault.status, edits)
 
 
 def _is_stream(headers: Headers) -> bool:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.docs
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONNECT = DOCS / "how-to" / "connect-providers.md"
+TRANSLATE = DOCS / "how-to" / "translate.md"
 EXPLANATION = DOCS / "explanation" / "translation.md"
 PROVIDERS = {spec.name: spec for spec in SPECS}
 PLUGIN = "plugins: {translate: {uses: translate}}\n"
@@ -117,6 +118,22 @@ ROWS: dict[str, tuple[dict, dict]] = {
 }
 
 
+# What a provider's own field may hold; an object where it is not here.
+OWN = {
+    "mcp_servers": [{}],
+    "container": "c",
+    "inference_geo": "us",
+    "speed": "fast",
+    "safetySettings": [{}],
+    "cachedContent": "cachedContents/c",
+    "safety_mode": "NONE",
+    "priority": 1,
+    "prompt_mode": "reasoning",
+    "guardrails": [{}],
+    "safe_prompt": True,
+}
+
+
 @pytest.mark.parametrize("text", BACKENDS)
 def test_every_backend_on_a_page_passes_the_check(text, tmp_path):
     secrets = {name: tmp_path / name for name in re.findall(r"file:/run/secrets/([\w.-]+)", text)}
@@ -187,6 +204,21 @@ def test_the_table_of_features_is_what_providers_are_sent():
     ]
 
 
+def test_what_providers_take_of_their_own_is_on_the_page():
+    rows = _rows(TRANSLATE, "| provider | fields |")
+    named = [re.findall(r"`(\w+)`", cell) for row in rows for cell in row.split("|")[1:3]]
+    pairs = [
+        (provider, field)
+        for providers, fields in zip(named[::2], named[1::2], strict=True)
+        for provider in providers
+        for field in fields
+    ]
+
+    assert len(pairs) > 20
+    for provider, field in pairs:
+        assert _fate(provider, {field: OWN.get(field, {"k": "v"})}, {}) == "carried", field
+
+
 def _rows(page: Path, heading: str) -> list[str]:
     _, found, rest = page.read_text().partition(f"{heading}\n")
     assert found, f"{page.name} has no table {heading}"
@@ -203,7 +235,7 @@ def _cell(dialect: str, provider: str) -> str:
     """Say how a client's API is served, and whether as a stream too."""
     upstream = connection(PROVIDERS[provider])._upstream
     if dialect in upstream.native:
-        way = "wrapped" if upstream.rewrites_native else "as it is"
+        way = "as it is" if upstream.native[dialect].wrap is None else "wrapped"
     elif CLIENTS[dialect].operation in upstream.operations:
         way = "translated"
     else:

@@ -16,6 +16,7 @@ _OURS = ["pipeline"]
 # Not the host's: what runs before it serves, beside it, or in its place. What they do for code of
 # the host that runs on the loop is found all the same.
 _BESIDE = [
+    "pipeline.api.quantities",  # as the config that they are read of
     "pipeline.cli",  # commands, each with a loop of its own
     "pipeline.config",  # tests load configs on their loop, the host in a thread
     "pipeline.demo",

@@ -6,15 +6,8 @@ import orjson
 
 from plugins.translate.canonical import Json
 from plugins.translate.clients.chat_legacy import as_function_call
-from plugins.translate.formats import Fault
 
 _DONE = b"data: [DONE]\n\n"
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-    503: "service_unavailable_error",
-}
 
 
 class ChatEncoder:
@@ -31,7 +24,7 @@ class ChatEncoder:
         self._usage: Json | None = None
 
     def chunk(self, chunk: Json) -> bytes:
-        """Return the frame that a chunk becomes; usage waits for the end."""
+        """Return the frame that a chunk becomes; usage waits for the end, and is null till then."""
         if "usage" in chunk:
             chunk = dict(chunk)
             usage = chunk.pop("usage")
@@ -39,6 +32,8 @@ class ChatEncoder:
                 self._usage = {**chunk, "choices": [], "usage": usage}
             if not chunk.get("choices"):
                 return b""
+        if self._shows_usage:
+            chunk = {**chunk, "usage": None}
         if self._is_legacy:
             chunk = as_function_call(chunk, "delta")
         return b"data: %b\n\n" % orjson.dumps(chunk)
@@ -48,14 +43,6 @@ class ChatEncoder:
         usage = b"data: %b\n\n" % orjson.dumps(self._usage) if self._usage else b""
         return usage + _DONE
 
-    def fault(self, fault: Fault) -> bytes:
+    def fault(self, document: Json, status: int) -> bytes:  # noqa: ARG002 - no field for it
         """Return the error, as the SDKs raise on it, and the end mark."""
-        return b"data: %b\n\n" % orjson.dumps({"error": openai_error(fault)}) + _DONE
-
-
-def openai_error(fault: Fault) -> Json:
-    """Return a fault as OpenAI's error object."""
-    kind = _TYPES.get(fault.status) or (
-        "server_error" if fault.status >= 500 else "invalid_request_error"
-    )
-    return {"message": fault.message, "type": kind, "param": fault.param, "code": fault.code}
+        return b"data: %b\n\n" % orjson.dumps(document) + _DONE

@@ -12,6 +12,11 @@ from plugins.translate.upstreams.anthropic_words import (
     tool_input,
 )
 
+# Those of providers other than Claude's hosts have no place in Anthropic's answers.
+_IN_DOCUMENTS = frozenset(
+    {"char_location", "page_location", "content_block_location", "search_result_location"}
+)
+
 
 def message_answer(answer: Json, model: str) -> Json:
     """Return Anthropic's message for a canonical answer.
@@ -27,7 +32,7 @@ def message_answer(answer: Json, model: str) -> Json:
     refusal = message.get("refusal")
     text = (message.get("content") or "") + (refusal or "")
     text = text or as_object(message.get("audio")).get("transcript") or ""
-    citations = [cited for one in message.get("annotations") or () if (cited := citation(one))]
+    citations = all_citations(message)
     if text or citations:
         content.append({"type": "text", "text": text, "citations": citations or None})
     calls = [_tool_use(call) for call in message.get("tool_calls") or ()]
@@ -63,6 +68,17 @@ def thinking_block(block: Json) -> Json:
         texts = [as_object(one).get("text") or "" for one in summary or ()]
         thought, signature = "\n\n".join(texts), block.get("encrypted_content")
     return {"type": "thinking", "thinking": thought or "", "signature": signature or ""}
+
+
+def all_citations(message: Json) -> list[Json]:
+    """Return Anthropic's citations for those of a message or delta: of pages, and of documents."""
+    found = [cited for one in message.get("annotations") or () if (cited := citation(one))]
+    given = message.get("citations")
+    return found + [
+        one
+        for one in (given if isinstance(given, list) else ())
+        if as_object(one).get("type") in _IN_DOCUMENTS
+    ]
 
 
 def citation(annotation: Any) -> Json | None:

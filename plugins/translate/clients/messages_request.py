@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from plugins.translate.canonical import Fields, Json, Loss
+from plugins.translate.clients.function_tools import function_tool
 from plugins.translate.clients.messages_blocks import messages, parts
 from plugins.translate.upstreams.anthropic_words import as_object, objects
 
 _TIERS = {"auto": "auto", "standard_only": "default"}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
-_SAME = ("model", "temperature", "top_p", "top_k")
+_SAME = ("model", "temperature", "top_p", "top_k", "anthropic_beta")
 _WEB_SEARCH = "web_search_20"
 
 
 def canonical_call(document: Json, loss: Loss) -> Json:
     """Return the canonical call for a document of the Messages API."""
     fields = Fields(document, loss)
-    fields.ignore("anthropic_version", "anthropic_beta")
+    fields.ignore("anthropic_version")
     call: Json = {name: value for name in _SAME if (value := fields.take(name)) is not None}
     call["messages"] = [*_system(fields.take("system"), loss), *_messages(fields, loss)]
     if (limit := fields.take("max_tokens")) is not None:
@@ -88,14 +89,7 @@ def _tool(tool: Json, loss: Loss) -> Json:
 
 def _function(tool: Json, loss: Loss) -> Json:
     fields = Fields(tool, loss, "tools")
-    fields.ignore("type")
-    function: Json = {"name": fields.take("name", "")}
-    if about := fields.take("description"):
-        function["description"] = about
-    function["parameters"] = fields.take("input_schema", {"type": "object", "properties": {}})
-    if fields.take("strict") is True:
-        function["strict"] = True
-    result = {"type": "function", "function": function, **_marker(fields)}
+    result = {**function_tool(fields, "input_schema"), **_marker(fields)}
     fields.finish()
     return result
 

@@ -7,13 +7,14 @@ from typing import Any
 import orjson
 
 from plugins.translate.canonical import Json
-from plugins.translate.clients.messages_answer import citation, service_tier, thinking_block
-from plugins.translate.formats import Fault
+from plugins.translate.clients.messages_answer import (
+    all_citations,
+    service_tier,
+    thinking_block,
+)
 from plugins.translate.upstreams.anthropic_words import (
-    ERROR_STATUS,
     anthropic_usage,
     as_object,
-    error_type,
     stop_reason,
     tool_input,
 )
@@ -72,13 +73,9 @@ class MessageEncoder:
         self._emit("message_stop", {})
         return self._written()
 
-    def fault(self, fault: Fault) -> bytes:
+    def fault(self, document: Json, status: int) -> bytes:  # noqa: ARG002 - its type tells
         """Return the event that ends the stream in an error."""
-        kind = fault.code if fault.code in ERROR_STATUS else error_type(fault.status)
-        error: Json = {"type": kind, "message": fault.message, "code": fault.code}
-        if fault.param:
-            error["param"] = fault.param
-        self._emit("error", {"error": error})
+        self._emit("error", {"error": document["error"]})
         return self._written()
 
     def _start(self, chunk: Json) -> None:
@@ -104,8 +101,8 @@ class MessageEncoder:
                 if text := delta.get(name):
                     self._refuses = self._refuses or name == "refusal"
                     self._say(text)
-            for annotation in delta.get("annotations") or ():
-                self._cite(annotation)
+            if "annotations" in delta or "citations" in delta:
+                self._cite(all_citations(delta))
             for piece in delta.get("tool_calls") or ():
                 self._call(piece)
         if choice.get("finish_reason") is not None:
@@ -139,8 +136,8 @@ class MessageEncoder:
         self._begin("text", None, {"type": "text", "text": ""})
         self._delta({"type": "text_delta", "text": text})
 
-    def _cite(self, annotation: Any) -> None:
-        if (cited := citation(annotation)) is not None:
+    def _cite(self, citations: list[Json]) -> None:
+        for cited in citations:
             self._begin("text", None, {"type": "text", "text": "", "citations": []})
             self._delta({"type": "citations_delta", "citation": cited})
 

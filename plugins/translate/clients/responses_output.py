@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from plugins.translate.canonical import Json
 from plugins.translate.clients.responses_thoughts import reasoning_item
 from plugins.translate.upstreams.anthropic_words import as_object, count
+
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_KEY = 48
 
 
 class ItemIds:
@@ -19,7 +23,8 @@ class ItemIds:
     __slots__ = ("_counts", "_key", "_told")
 
     def __init__(self, answer: Json) -> None:
-        self._key = answer.get("id") or "unknown"
+        # As OpenAI takes ids back: of these characters, and of 64 at most.
+        self._key = _NOT_IN_IDS.sub("_", str(answer.get("id") or "unknown"))[:_MAX_KEY]
         self._counts: dict[str, int] = {}
         self._told: set[Any] = set()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from plugins.translate.canonical import Json
-from plugins.translate.clients.chat_stream import openai_error
 from plugins.translate.clients.responses_answer import finished, last_status, started
 from plugins.translate.clients.responses_output import ItemIds, annotation, called_tool, logprobs
 from plugins.translate.clients.responses_writers import (
@@ -15,7 +14,6 @@ from plugins.translate.clients.responses_writers import (
     ThoughtWriter,
     write_block,
 )
-from plugins.translate.formats import Fault
 
 _Writer = ThoughtWriter | MessageWriter | CallWriter
 
@@ -73,17 +71,17 @@ class ResponseEncoder:
         self._events.emit(f"response.{response['status']}", {"response": response})
         return self._events.taken()
 
-    def fault(self, fault: Fault) -> bytes:
+    def fault(self, document: Json, status: int) -> bytes:
         """Return the frames that end the stream in an error.
 
         Some clients look for `response.failed`; OpenAI's own SDKs raise on `error`.
         """
+        said = document["error"]
         if self._head is not None:
-            word = "rate_limit_exceeded" if fault.status == 429 else "server_error"
-            error = {"code": word, "message": fault.message}
+            word = "rate_limit_exceeded" if status == 429 else "server_error"
+            error = {"code": word, "message": said["message"]}
             failed = {**self._head, "status": "failed", "error": error}
             self._events.emit("response.failed", {"response": failed})
-        said = openai_error(fault)
         self._events.emit("error", {**said, "type": "error", "error": said})
         return self._events.taken()
 

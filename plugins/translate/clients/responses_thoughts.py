@@ -14,14 +14,14 @@ from typing import Any
 
 from plugins.translate.canonical import Json
 from plugins.translate.upstreams.anthropic_words import as_object
+from plugins.translate.upstreams.openai_native import SEALED
 
-_SCHEME = "dragoman"
 _OWN = frozenset({"id", "summary", "encrypted_content", "content"})
 
 
 def sealed(kind: str, secret: str) -> str:
     """Return a block's signature, or its redacted data, as an item's `encrypted_content`."""
-    return f"{_SCHEME}:{kind}:{secret}"
+    return f"{SEALED}{kind}:{secret}"
 
 
 def reasoning_item(block: Json, item_id: str) -> Json:
@@ -51,11 +51,12 @@ def thought_item(item_id: str, thought: str, signature: str) -> Json:
 def thinking_block(item: Json) -> Json:
     """Return the canonical thinking block that a reasoning item carries."""
     secret = item.get("encrypted_content")
-    scheme, _, rest = secret.partition(":") if isinstance(secret, str) else ("", "", "")
-    kind, _, value = rest.partition(":")
-    if scheme == _SCHEME and kind == "redacted_thinking":
+    kind = value = ""
+    if isinstance(secret, str) and secret.startswith(SEALED):
+        kind, _, value = secret.removeprefix(SEALED).partition(":")
+    if kind == "redacted_thinking":
         return {"type": kind, "data": value}
-    if scheme == _SCHEME and kind == "thinking":
+    if kind == "thinking":
         return {"type": kind, "thinking": summary_text(item), "signature": value}
     own = {name: item[name] for name in _OWN if item.get(name) is not None}
     return {"type": "reasoning", **own}

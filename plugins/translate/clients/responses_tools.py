@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plugins.translate.canonical import Fields, Json, Loss
+from plugins.translate.clients.function_tools import function_tool
 from plugins.translate.clients.responses_parts import cache_marker
 from plugins.translate.upstreams.anthropic_words import as_object
 
@@ -55,14 +56,7 @@ def _search_or(kind: Any) -> Any:
 
 def _function(tool: Json, loss: Loss) -> Json:
     fields = Fields(tool, loss, "tools")
-    fields.ignore("type")
-    function: Json = {"name": fields.take("name", "")}
-    if about := fields.take("description"):
-        function["description"] = about
-    function["parameters"] = fields.take("parameters", {"type": "object", "properties": {}})
-    if fields.take("strict") is True:
-        function["strict"] = True
-    result = {"type": "function", "function": function, **cache_marker(fields)}
+    result = {**function_tool(fields, "parameters"), **cache_marker(fields)}
     fields.finish()
     return result
 

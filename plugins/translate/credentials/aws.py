@@ -77,15 +77,13 @@ class AwsCredential:
 
     Args:
         signer: the keys.
-        takes_client_key: whether a key that the client brings, a Bedrock API key, goes first.
     """
 
     covers_body = True
     names = frozenset((*KEY_HEADERS, "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"))
 
-    def __init__(self, signer: RefreshingToken[Signer], *, takes_client_key: bool = False) -> None:
+    def __init__(self, signer: RefreshingToken[Signer]) -> None:
         self._signer = signer
-        self._takes_client_key = takes_client_key
 
     async def start(self) -> None:
         """Find the first keys and keep them fresh."""
@@ -97,7 +95,7 @@ class AwsCredential:
 
     def sign(self, request: Unsigned) -> Signed | Awaitable[Signed]:
         """Sign one request; awaits only where there are no valid keys yet."""
-        if self._takes_client_key and request.client_key:
+        if request.client_key:  # a Bedrock API key
             return Signed({"authorization": f"Bearer {request.client_key}"})
         signer = self._signer.current()
         return self._sign_later(request) if signer is None else signer.sign(request)
@@ -129,7 +127,7 @@ def aws_credential(
     if backend.api_key:
         return bearer(backend.api_key)
     if (key := environ.get(BEARER_VARIABLE, "")) and not options.names_source:
-        return _EnvironmentKey(key, takes_client_key=bool(backend.key_header))
+        return _EnvironmentKey(key)
     if find_spec("botocore") is None:
         raise ValueError("AWS credentials need botocore: install `dragoman[bedrock]`")
     region = options.region or region_of(backend.url.hostname or "")
@@ -144,7 +142,16 @@ def aws_credential(
         return await asyncio.to_thread(find)
 
     token = RefreshingToken(fetch, source="AWS credentials")
-    return AwsCredential(token, takes_client_key=bool(backend.key_header))
+    return AwsCredential(token)
+
+
+def runtime_url(options: PluginConfig) -> str:
+    """Return the URL of Bedrock's runtime in the options' region; empty where they name none."""
+    region = options.region if isinstance(options, AwsOptions) else ""
+    if not region:
+        return ""
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://bedrock-runtime.{region}.{domain}"
 
 
 def region_of(host: str) -> str:
@@ -154,14 +161,13 @@ def region_of(host: str) -> str:
 
 
 class _EnvironmentKey:
-    """A Bedrock API key from the environment; a client's own only where the backend allows it."""
+    """A Bedrock API key from the environment."""
 
     covers_body = False
     names = frozenset(KEY_HEADERS)
 
-    def __init__(self, key: str, *, takes_client_key: bool) -> None:
+    def __init__(self, key: str) -> None:
         self._key = key
-        self._takes_client_key = takes_client_key
 
     async def start(self) -> None:
         """Do nothing: the key is there."""
@@ -171,8 +177,7 @@ class _EnvironmentKey:
 
     def sign(self, request: Unsigned) -> Signed:
         """Put the key in its place."""
-        brought = request.client_key if self._takes_client_key else ""
-        return Signed({"authorization": f"Bearer {brought or self._key}"})
+        return Signed({"authorization": f"Bearer {request.client_key or self._key}"})
 
     def __repr__(self) -> str:
         return f"_EnvironmentKey({BEARER_VARIABLE})"

@@ -17,7 +17,8 @@ class Unsigned:
         path: path and query, as sent.
         headers: lower-case names to values that a signature must cover, content-type among them.
         body: the bytes.
-        client_key: a credential that this request's client brought for the backend, else empty.
+        client_key: a credential that this request's client brought for the backend and that goes
+            before the backend's own; empty where there is none, or the backend allows none.
     """
 
     method: str

@@ -84,7 +84,6 @@ class GcpCredential:
     Args:
         token: the token.
         quota_project: project to count calls to; empty for the credentials' own.
-        takes_client_key: whether a token or key that the client brings goes first.
     """
 
     covers_body = False
@@ -95,11 +94,9 @@ class GcpCredential:
         token: RefreshingToken[str],
         *,
         quota_project: str = "",
-        takes_client_key: bool = False,
     ) -> None:
         self._token = token
         self._project = {_PROJECT_HEADER: quota_project} if quota_project else {}
-        self._takes_client_key = takes_client_key
 
     async def start(self) -> None:
         """Get the first token and keep it fresh."""
@@ -111,7 +108,7 @@ class GcpCredential:
 
     def sign(self, request: Unsigned) -> Signed | Awaitable[Signed]:
         """Add the token; awaits only where there is no valid one yet."""
-        if self._takes_client_key and request.client_key:
+        if request.client_key:
             if request.client_key.startswith(_KEY_STARTS):
                 return Signed({_KEY_HEADER: request.client_key, **self._project})
             return self._signed(request.client_key)
@@ -147,7 +144,6 @@ def gcp_credential(backend: Backend) -> Credential:
     return GcpCredential(
         token,
         quota_project=options.quota_project,
-        takes_client_key=bool(backend.key_header),
     )
 
 

@@ -56,9 +56,13 @@ class KeyCredential:
     async def close(self) -> None:
         """Do nothing."""
 
+    def chosen(self, request: Unsigned) -> str:
+        """Return the key that a request goes on with, empty where there is none."""
+        return request.client_key or self._key
+
     def sign(self, request: Unsigned) -> Signed:
         """Put the key in its place; nothing where there is none."""
-        key = request.client_key or self._key
+        key = self.chosen(request)
         if not key:
             return Signed()
         if self._query:

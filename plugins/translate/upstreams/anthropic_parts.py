@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from pipeline.api import InvalidCall
 from plugins.translate.canonical import Fields, Json, Loss
-from plugins.translate.upstreams.anthropic_words import as_object
+from plugins.translate.upstreams.content_parts import read_file, split_data_url
 
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF = "application/pdf"
 
@@ -94,7 +91,7 @@ def _image(image: Any, loss: Loss, platform: Platform, path: str) -> Json:
         raise InvalidCall("an image has no URL", code="invalid_value", param=f"{path}.url")
     if not url.startswith("data:"):
         return {"type": "image", "source": _by_url(url, platform, f"{path}.url")}
-    media_type, data = _parted(url, f"{path}.url")
+    media_type, data = split_data_url(url, f"{path}.url")
     return _inline_image(media_type, data, platform, f"{path}.url")
 
 
@@ -109,28 +106,23 @@ def _inline_image(media_type: str, data: str, platform: Platform, path: str) -> 
 
 
 def _file(file: Any, loss: Loss, platform: Platform, path: str) -> Json:
-    fields = Fields(as_object(file), loss, path)
-    name = fields.take("filename")
-    title = fields.take("title", name)
-    data, url, file_id = fields.take("file_data"), fields.take("file_url"), fields.take("file_id")
-    context, citations = fields.take("context"), fields.take("citations")
-    fields.finish()
-    if isinstance(data, str):
-        block = _inline_file(data, str(name or ""), platform, path)
-    elif isinstance(url, str):
-        block = {"type": "document", "source": _by_url(url, platform, f"{path}.file_url")}
-    elif isinstance(file_id, str) and platform.files:
-        block = {"type": "document", "source": {"type": "file", "file_id": file_id}}
-    elif isinstance(file_id, str):
+    given = read_file(file, loss, path)
+    if isinstance(given.data, str):
+        block = _inline_file(given.data, str(given.name or ""), platform, path)
+    elif isinstance(given.url, str):
+        block = {"type": "document", "source": _by_url(given.url, platform, f"{path}.file_url")}
+    elif isinstance(given.id, str) and platform.files:
+        block = {"type": "document", "source": {"type": "file", "file_id": given.id}}
+    elif isinstance(given.id, str):
         raise _refused(platform, "a file by its id", f"{path}.file_id")
     else:
         raise InvalidCall("a file has no data", code="invalid_value", param=path)
     if block["type"] == "document":
-        if isinstance(title, str) and title:
-            block["title"] = title
-        if isinstance(context, str) and context:
-            block["context"] = context
-        if citations is True or (isinstance(citations, dict) and citations.get("enabled") is True):
+        if isinstance(given.title, str) and given.title:
+            block["title"] = given.title
+        if isinstance(given.context, str) and given.context:
+            block["context"] = given.context
+        if given.is_cited:
             block["citations"] = {"enabled": True}
     return block
 
@@ -138,7 +130,7 @@ def _file(file: Any, loss: Loss, platform: Platform, path: str) -> Json:
 def _inline_file(data: str, name: str, platform: Platform, path: str) -> Json:
     param = f"{path}.file_data"
     if data.startswith("data:"):
-        media_type, data = _parted(data, param)
+        media_type, data = split_data_url(data, param)
     else:
         # Bare base64: OpenAI's own examples name PDFs only.
         media_type = "text/plain" if name.lower().endswith((".txt", ".md", ".csv")) else _PDF
@@ -157,17 +149,6 @@ def _by_url(url: str, platform: Platform, param: str) -> Json:
     if not platform.urls:
         raise _refused(platform, "content by its URL", param)
     return {"type": "url", "url": url}
-
-
-def _parted(url: str, param: str) -> tuple[str, str]:
-    """Return the media type and the base64 text of a data URL."""
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidCall("a data URL cannot be read", code="invalid_value", param=param)
-    data = url[head.end() :]
-    if not head[2].lower().endswith(";base64"):
-        data = base64.b64encode(unquote_to_bytes(data)).decode()
-    return head[1].lower() or "text/plain", data
 
 
 def _decoded(data: str, param: str) -> str:

@@ -54,7 +54,7 @@ def without_thinking(thinking: Json | None, entry: ModelEntry | None) -> tuple[b
         return True, None
     if ability.always:
         return False, thinking
-    return True, _OFF if ability.adaptive else None
+    return True, _OFF if ability.unasked else None
 
 
 def _asked(fields: Fields) -> tuple[Effort | None, Any, Any]:
@@ -71,8 +71,9 @@ def _switched_off(ability: Reasoning, entry: ModelEntry | None, loss: Loss) -> J
     if ability.always:
         loss.add("reasoning.effort")
         return None
-    # Only models that may think unasked need to be told; of an unknown one nobody knows.
-    return _OFF if ability.adaptive and entry is not None else None
+    # Only models that think unasked need to be told, and some refuse to be; nobody knows which
+    # an unknown one is.
+    return _OFF if ability.unasked and entry is not None else None
 
 
 def _with_effort(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pipeline.api import ModelEntry, find_model
@@ -12,25 +11,17 @@ from plugins.translate.upstreams.anthropic_parts import Platform
 from plugins.translate.upstreams.anthropic_reasoning import thinking_for, without_thinking
 from plugins.translate.upstreams.anthropic_schema import output_schema
 from plugins.translate.upstreams.anthropic_turns import Turns, plain
-from plugins.translate.upstreams.anthropic_words import as_object, objects
+from plugins.translate.upstreams.anthropic_words import objects
+from plugins.translate.upstreams.asked_output import NEUTRAL, asked_output
 
 DEFAULT_MAX_TOKENS = 4096
 """For a model that the catalog does not know: every Claude model can answer so much."""
 
 _COUNTED = ("system", "messages", "tools", "tool_choice", "thinking", "output_config")
-# Values that ask for nothing.
-_NEUTRAL: dict[str, Any] = {
-    "n": 1,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "store": False,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "modalities": ["text"],
-    "verbosity": "medium",
-}
+# Anthropic's fields that no other API has a word for: clients add them to a call of their own.
+_EVERYWHERE = ("context_management",)
+_OWN = (*_EVERYWHERE, "container", "inference_geo", "mcp_servers", "speed")
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}
-_JSON_ONLY = "Answer with one JSON object and nothing else: no prose around it, no code fence."
 
 
 def message_body(call: CanonicalCall, loss: Loss, platform: Platform) -> Json:
@@ -40,13 +31,15 @@ def message_body(call: CanonicalCall, loss: Loss, platform: Platform) -> Json:
         InvalidCall: `unsupported_by_backend`: content that can neither be carried nor left out.
     """
     fields = Fields(call.document, loss)
-    fields.ignore("model", "stream", "stream_options")
+    # Beta features have another place at each host.
+    fields.ignore("model", "stream", "stream_options", "anthropic_beta")
     entry = find_model(call.model)
     max_tokens = _max_tokens(fields, entry)
+    prefills = entry is None or entry.prefill
     turns = Turns(loss, platform)
     for message in objects(fields.take("messages")):
         turns.add(message)
-    body: Json = {"max_tokens": max_tokens, "messages": turns.messages()}
+    body: Json = {"max_tokens": max_tokens, "messages": turns.messages(prefills=prefills)}
     output_config, instruction = _format(fields, entry, loss)
     if instruction:
         turns.system.append({"type": "text", "text": instruction})
@@ -64,6 +57,9 @@ def message_body(call: CanonicalCall, loss: Loss, platform: Platform) -> Json:
         return {key: body[key] for key in _COUNTED if key in body}
     body.update(_sampling(fields, entry, is_thinking=_thinks(thinking)))
     body.update(_rest(fields, platform))
+    for name in _OWN if platform.files else _EVERYWHERE:
+        if (value := fields.take(name)) is not None:
+            body[name] = value
     fields.finish()
     return body
 
@@ -123,29 +119,13 @@ def _thinks(thinking: Json | None) -> bool:
 
 def _format(fields: Fields, entry: ModelEntry | None, loss: Loss) -> tuple[Json, str]:
     """Return the output's configuration, or the instruction that stands for it."""
-    asked = as_object(fields.take("response_format"))
-    schema, path = as_object(asked.get("json_schema")).get("schema"), "response_format.json_schema"
-    if schema is None and (guide := fields.take("guided_json")) is not None:
-        schema, path = _parsed(guide), "guided_json"
-    if schema is not None and (entry is None or entry.json_schema):
-        taken = output_schema(schema, loss, f"{path}.schema")
+    asked = asked_output(fields)
+    if asked.schema is not None and (entry is None or entry.json_schema):
+        taken = output_schema(asked.schema, loss, f"{asked.path}.schema")
         return {"format": {"type": "json_schema", "schema": taken}}, ""
-    if schema is not None:
-        loss.add(path)
-        written = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-        return {}, f"{_JSON_ONLY} It must conform to this JSON schema: {written}"
-    if asked.get("type") in ("json_object", "json_schema"):
-        # There is no grammar for just any JSON: an instruction is a wish, no guarantee.
-        loss.add("response_format")
-        return {}, _JSON_ONLY
-    return {}, ""
-
-
-def _parsed(guide: Any) -> Any:
-    try:
-        return json.loads(guide) if isinstance(guide, str) else guide
-    except (ValueError, RecursionError):
-        return {}
+    if asked.is_json:
+        loss.add(asked.path)  # there is no grammar for just any JSON, nor for older models
+    return {}, asked.instruction
 
 
 def _sampling(fields: Fields, entry: ModelEntry | None, *, is_thinking: bool) -> Json:
@@ -212,7 +192,7 @@ def _rest(fields: Fields, platform: Platform) -> Json:
         result["service_tier"] = known
     elif tier not in (None, "auto", "default"):
         fields.lose("service_tier")
-    for name, value in _NEUTRAL.items():
+    for name, value in NEUTRAL.items():
         if fields.take(name, value) != value:
             fields.lose(name)
     return result

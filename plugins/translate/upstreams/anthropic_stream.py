@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from plugins.translate.canonical import Json
-from plugins.translate.formats import CUT_OFF, Fault
+from plugins.translate.formats import Fault
 from plugins.translate.upstreams.anthropic_answer import Citations, ending, refusal, usage_of
 from plugins.translate.upstreams.anthropic_errors import event_fault
 from plugins.translate.upstreams.anthropic_words import as_object, tool_arguments
+from plugins.translate.upstreams.event_stream import EventDecoder
 
-_UNREADABLE = Fault(502, "bad_upstream_answer", "the provider's stream holds what is no JSON")
 
-
-class MessageDecoder:
+class MessageDecoder(EventDecoder):
     """Reads one stream; what it does not know it passes over.
 
     Args:
@@ -25,52 +22,21 @@ class MessageDecoder:
     """
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._id = ""
-        self._model = model
-        self._created_s = created_s
+        super().__init__(model=model, created_s=created_s)
         self._usage: Json = {}
-        self._has_ended = False
         self._block = ""  # the type of the block that is open
         self._calls = self._thoughts = -1  # the number of the last one
         self._needs_arguments = False
         self._input: Any = None
         self._length = 0
         self._citations = Citations()
-        self._readers: dict[str, Callable[[Json], Sequence[Json | Fault]]] = {
+        self._readers = {
             "message_start": self._start,
             "content_block_start": self._open,
             "content_block_delta": self._delta,
             "content_block_stop": self._close,
             "message_delta": self._end,
             "error": self._error,
-        }
-
-    def event(self, name: str, data: str) -> Sequence[Json | Fault]:
-        """Take one event and return canonical chunks."""
-        if not data:
-            return ()
-        try:
-            document = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            self._has_ended = True
-            return (_UNREADABLE,)
-        if not isinstance(document, dict):
-            return ()
-        read = self._readers.get(document.get("type") or name)
-        return read(document) if read else ()
-
-    def end(self) -> Sequence[Json | Fault]:
-        """Return a Fault when the stream ended before its answer did."""
-        return () if self._has_ended else (CUT_OFF,)
-
-    def _chunk(self, delta: Json, **end: Any) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **end}
-        return {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created_s,
-            "model": self._model,
-            "choices": [choice],
         }
 
     def _start(self, event: Json) -> Sequence[Json]:

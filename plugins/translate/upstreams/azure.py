@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -10,11 +11,18 @@ from pydantic import Field
 from pipeline.api import Backend, Call, Headers, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Json, Loss
 from plugins.translate.credentials.azure import AzureOptions, azure_credential
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
-from plugins.translate.upstreams.openai import PATHS, OpenAIUpstream
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.upstreams.openai import OpenAIUpstream
 from plugins.translate.upstreams.quirks import OPENAI
 
 _V1 = "/openai/v1"
+_PATHS = {
+    "openai.chat": "/chat/completions",
+    "openai.completions": "/completions",
+    "openai.embeddings": "/embeddings",
+    "openai.responses": "/responses",
+    "openai.input_tokens": "/responses/input_tokens",
+}
 _RESPONSES = ("/responses", "/responses/input_tokens")
 _QUIRKS = replace(OPENAI, operations=OPENAI.operations - {"rerank"})
 # The dated API has no count.
@@ -55,17 +63,11 @@ class AzureUpstream:
         self._openai = OpenAIUpstream(_DATED_QUIRKS if self._is_dated else _QUIRKS)
         self._prefix = _prefix(base.rstrip("/"), is_dated=self._is_dated)
         self.operations = self._openai.operations
-        self.native = self._openai.native
-
-    @property
-    def rewrites_native(self) -> bool:
-        """Whether the path of a native call is another than the client's."""
-        return self._is_dated or bool(self._prefix) or bool(self._version)
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Return the call as it is at Azure's path."""
-        path = PATHS[call.dialect.name]
-        return Outgoing(self._path(path, model), {**call.document, "model": model})
+        is_elsewhere = self._is_dated or bool(self._prefix) or bool(self._version)
+        wrap = self._wrapped if is_elsewhere else None
+        self.native: Mapping[str, Native] = {
+            name: replace(native, wrap=wrap) for name, native in self._openai.native.items()
+        }
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return OpenAI's request at Azure's path."""
@@ -83,6 +85,11 @@ class AzureUpstream:
     def fault(self, status: int, headers: Headers, body: bytes) -> Fault:
         """Read an error response, a refusal by the content filter among them."""
         return self._openai.fault(status, headers, body)
+
+    def _wrapped(self, call: Call, model: str, _: Headers, __: Loss) -> Outgoing:
+        """Return a client's own call at Azure's path."""
+        path = self._path(_PATHS[call.dialect.name], model)
+        return Outgoing(path, dict(call.document))
 
     def _path(self, path: str, deployment: str) -> str:
         query = f"?api-version={quote(self._version, safe='')}" if self._version else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from pipeline.api import Backend, Call, Headers, InvalidCall, PluginConfig
+from pipeline.api import Backend, Headers
 from plugins.translate.canonical import CanonicalCall, Json, Loss, Operation
-from plugins.translate.credentials.aws import AwsOptions, aws_credential
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.credentials.aws import aws_credential, runtime_url
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
 from plugins.translate.upstreams.anthropic_words import count
 from plugins.translate.upstreams.bedrock_converse_answer import ToolNames, canonical_answer
 from plugins.translate.upstreams.bedrock_converse_request import BedrockOptions, converse_body
@@ -22,6 +22,9 @@ from plugins.translate.upstreams.bedrock_vectors import (
     rerank_answer,
     rerank_body,
 )
+
+# Of InvokeModel's answers: Cohere's bodies count no tokens.
+_TOKENS_HEADER = "x-amzn-bedrock-input-token-count"
 
 
 def _new_id() -> str:
@@ -38,9 +41,8 @@ class BedrockUpstream:
     """
 
     operations: frozenset[Operation] = frozenset({"chat", "embedding", "rerank", "count_tokens"})
-    native: frozenset[str] = frozenset()
+    native: Mapping[str, Native] = {}
     framing: Framing = "aws"
-    rewrites_native = True
 
     def __init__(
         self,
@@ -52,19 +54,11 @@ class BedrockUpstream:
         self._now_s = now_s
         self._new_id = new_id
 
-    def native_request(self, call: Call, model: str) -> Outgoing:  # noqa: ARG002
-        """Refuse: no client speaks Converse.
-
-        Raises:
-            InvalidCall: always.
-        """
-        message = f"{call.dialect.name} is not what Amazon Bedrock speaks"
-        raise InvalidCall(message, code="unsupported_by_backend")
-
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""
         if call.operation == "embedding":
-            return Outgoing(f"{model_path(call.model)}/invoke", embedding_body(call, loss))
+            body = embedding_body(call, loss)
+            return Outgoing(f"{model_path(call.model)}/invoke", body, tokens_in=_TOKENS_HEADER)
         if call.operation == "rerank":
             return Outgoing(f"{model_path(call.model)}/invoke", rerank_body(call, loss))
         body = converse_body(call, loss, self._options)
@@ -104,11 +98,6 @@ class BedrockUpstream:
         return response_fault(status, headers, body)
 
 
-def _default_url(options: PluginConfig) -> str:
-    region = options.region if isinstance(options, AwsOptions) else ""
-    return f"https://bedrock-runtime.{region}.amazonaws.com" if region else ""
-
-
 def _upstream(backend: Backend) -> BedrockUpstream:
     options = backend.options
     assert isinstance(options, BedrockOptions)  # noqa: S101 - made from SPEC.options
@@ -118,7 +107,7 @@ def _upstream(backend: Backend) -> BedrockUpstream:
 SPEC = ProviderSpec(
     name="aws_bedrock",
     options=BedrockOptions,
-    default_url=_default_url,
+    default_url=runtime_url,
     upstream=_upstream,
     credential=aws_credential,
 )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from pipeline.api import InvalidCall
 from plugins.translate.canonical import Fields, Json, Loss
 from plugins.translate.upstreams.anthropic_words import as_object
+from plugins.translate.upstreams.content_parts import read_file, split_data_url
 
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 _IMAGES = {"image/jpg": "jpeg"} | {f"image/{one}": one for one in ("png", "jpeg", "gif", "webp")}
 _VIDEOS = {
     "video/mp4": "mp4",
@@ -138,7 +136,7 @@ def _media(url: Any, types: Json, endings: Json, what: str, param: str) -> Json:
     if not isinstance(url, str):
         raise InvalidCall(f"{what} has no URL", code="invalid_value", param=param)
     if url.startswith("data:"):
-        media_type, data = _parted(url, param)
+        media_type, data = split_data_url(url, param)
         if media_type not in types:
             raise _refused(f"{what} of this media type", param)
         return {"format": types[media_type], "source": {"bytes": data}}
@@ -162,25 +160,20 @@ def _audio(audio: Any, loss: Loss, path: str) -> Json:
 
 
 def _file(file: Any, loss: Loss, names: Names, path: str) -> Json:
-    fields = Fields(as_object(file), loss, path)
-    filename = fields.take("filename")
-    title = fields.take("title", filename)
-    data, url, file_id = fields.take("file_data"), fields.take("file_url"), fields.take("file_id")
-    context, citations = fields.take("context"), fields.take("citations")
-    fields.finish()
-    if isinstance(data, str):
-        block = _inline_file(data, str(filename or ""), f"{path}.file_data")
-    elif isinstance(url, str):
-        block = {"document": _located(url, f"{path}.file_url")}
-    elif file_id is not None:
+    given = read_file(file, loss, path)
+    if isinstance(given.data, str):
+        block = _inline_file(given.data, str(given.name or ""), f"{path}.file_data")
+    elif isinstance(given.url, str):
+        block = {"document": _located(given.url, f"{path}.file_url")}
+    elif given.id is not None:
         raise _refused("a file by its id", f"{path}.file_id")
     else:
         raise InvalidCall("a file has no data", code="invalid_value", param=path)
     if (document := block.get("document")) is not None:
-        document["name"] = names.take(title)
-        if isinstance(context, str) and context:
-            document["context"] = context
-        if citations is True or as_object(citations).get("enabled") is True:
+        document["name"] = names.take(given.title)
+        if isinstance(given.context, str) and given.context:
+            document["context"] = given.context
+        if given.is_cited:
             document["citations"] = {"enabled": True}
     return block
 
@@ -188,7 +181,7 @@ def _file(file: Any, loss: Loss, names: Names, path: str) -> Json:
 def _inline_file(data: str, filename: str, param: str) -> Json:
     media_type = ""
     if data.startswith("data:"):
-        media_type, data = _parted(data, param)
+        media_type, data = split_data_url(data, param)
     if media_type in _IMAGES:
         return {"image": {"format": _IMAGES[media_type], "source": {"bytes": data}}}
     if media_type in _VIDEOS:
@@ -214,19 +207,6 @@ def _located(url: str, param: str) -> Json:
 
 def _ending(name: str) -> str:
     return name.rpartition(".")[2].lower()
-
-
-def _parted(url: str, param: str) -> tuple[str, str]:
-    """Return the media type and the base64 text of a data URL."""
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidCall("a data URL cannot be read", code="invalid_value", param=param)
-    data = url[head.end() :]
-    if not head[2].lower().endswith(";base64"):
-        data = base64.b64encode(unquote_to_bytes(data)).decode()
-    if not data:
-        raise InvalidCall("a data URL is empty", code="invalid_value", param=param)
-    return head[1].lower() or "text/plain", data
 
 
 def _refused(what: str, param: str) -> InvalidCall:

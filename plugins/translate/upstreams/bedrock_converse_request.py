@@ -7,10 +7,10 @@ import re
 from pydantic import Field
 
 from pipeline.api import ModelEntry, find_model
-from plugins.translate.call_types import check_types
 from plugins.translate.canonical import CanonicalCall, Fields, Json, Loss
 from plugins.translate.credentials.aws import AwsOptions
 from plugins.translate.upstreams.anthropic_words import as_object
+from plugins.translate.upstreams.asked_output import NEUTRAL
 from plugins.translate.upstreams.bedrock_converse_output import output_format
 from plugins.translate.upstreams.bedrock_converse_reasoning import (
     Thoughts,
@@ -18,7 +18,6 @@ from plugins.translate.upstreams.bedrock_converse_reasoning import (
     thoughts_for,
 )
 from plugins.translate.upstreams.bedrock_converse_sampling import (
-    NEUTRAL,
     max_output_tokens,
     most,
     sampling,
@@ -27,8 +26,11 @@ from plugins.translate.upstreams.bedrock_converse_sampling import (
 from plugins.translate.upstreams.bedrock_converse_tools import ToolChoices
 from plugins.translate.upstreams.bedrock_converse_turns import Turns
 from plugins.translate.upstreams.bedrock_models import vendor_of
+from plugins.translate.upstreams.claude_betas import ON_BEDROCK, taken_betas
 
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
+# Converse's fields that no client's API has: clients add them to a call of their own.
+_OWN = ("guardrailConfig", "performanceConfig")
 _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.\-]{0,256}\Z")
@@ -66,16 +68,14 @@ def converse_body(call: CanonicalCall, loss: Loss, options: BedrockOptions) -> J
     """Return the body for a canonical call.
 
     Raises:
-        InvalidCall: `unsupported_by_backend`: content that can neither be carried nor left out;
-            `invalid_value`: a field of the wrong type.
+        InvalidCall: `unsupported_by_backend`: content that can neither be carried nor left out.
     """
-    check_types(call.document)
     fields = Fields(call.document, loss)
     fields.ignore("model", "stream", "stream_options")
     entry, vendor = find_model(call.model), vendor_of(call.model)
     turns = Turns(loss, vendor)
     turns.extend(fields.take("messages"))
-    messages = turns.messages()
+    messages = turns.messages(prefills=entry is None or entry.prefill)
     max_tokens = max_output_tokens(fields, entry)
     asked = fields.take("reasoning")
     thoughts = thoughts_for(asked, vendor, entry, max_tokens or most(entry), loss)
@@ -91,8 +91,13 @@ def converse_body(call: CanonicalCall, loss: Loss, options: BedrockOptions) -> J
     inference, extra = sampling(fields, vendor, entry, thoughts)
     inference |= _limit(max_tokens, thoughts, entry, loss) | stop_sequences(fields)
     extra |= thoughts.extra | ({"tool_choice": tools.extra} if tools.extra else {})
-    if vendor.name == "anthropic" and options.anthropic_beta:
-        extra["anthropic_beta"] = list(options.anthropic_beta)
+    extra |= as_object(fields.take("additionalModelRequestFields"))
+    if vendor.name == "anthropic" and (
+        betas := taken_betas(
+            options.anthropic_beta, fields.take("anthropic_beta"), ON_BEDROCK, loss
+        )
+    ):
+        extra["anthropic_beta"] = betas
     body: Json = {"messages": messages}
     parts: Json = {
         "system": turns.system,
@@ -107,6 +112,9 @@ def converse_body(call: CanonicalCall, loss: Loss, options: BedrockOptions) -> J
     if vendor.name == "anthropic" and "stopSequences" in inference:
         body["additionalModelResponseFieldPaths"] = _STOPPED_BY
     body.update(_rest(fields, loss))
+    for name in _OWN:
+        if value := as_object(fields.take(name)):
+            body[name] = value
     body.update(_configured(options, is_stream=call.stream))
     fields.finish()
     return body

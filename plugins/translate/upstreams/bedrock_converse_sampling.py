@@ -6,23 +6,12 @@ from typing import Any
 
 from pipeline.api import ModelEntry
 from plugins.translate.canonical import Fields, Json
+from plugins.translate.upstreams.asked_output import NEUTRAL
 from plugins.translate.upstreams.bedrock_converse_reasoning import Thoughts
 from plugins.translate.upstreams.bedrock_models import Vendor
 
 DEFAULT_MAX_TOKENS = 4096
 """For a model that the catalog does not know, where thinking needs a limit."""
-
-NEUTRAL: dict[str, Any] = {
-    "n": 1,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "store": False,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "modalities": ["text"],
-    "verbosity": "medium",
-}
-"""Values that ask for nothing."""
 
 
 def most(entry: ModelEntry | None) -> int:

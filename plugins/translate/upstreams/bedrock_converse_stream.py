@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from plugins.translate.canonical import Json
-from plugins.translate.formats import CUT_OFF, Fault
+from plugins.translate.formats import Fault
 from plugins.translate.upstreams.anthropic_answer import Citations
 from plugins.translate.upstreams.anthropic_words import as_object
 from plugins.translate.upstreams.bedrock_converse_answer import (
@@ -19,11 +17,10 @@ from plugins.translate.upstreams.bedrock_converse_answer import (
     usage_of,
 )
 from plugins.translate.upstreams.bedrock_errors import exception_fault
+from plugins.translate.upstreams.event_stream import EventDecoder
 
-_UNREADABLE = Fault(502, "bad_upstream_answer", "the provider's stream holds what is no JSON")
 
-
-class ConverseDecoder:
+class ConverseDecoder(EventDecoder):
     """Reads one stream; what it does not know it passes over.
 
     Args:
@@ -34,14 +31,8 @@ class ConverseDecoder:
     """
 
     def __init__(self, names: ToolNames, *, answer_id: str, model: str, created_s: int) -> None:
+        super().__init__(model=model, created_s=created_s, answer_id=answer_id)
         self._names = names
-        self._head: Json = {
-            "id": answer_id,
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
-        self._has_ended = False
         self._calls = self._thoughts = -1  # the number of the last one
         self._thought_at: Any = None  # the block whose thoughts come
         self._open = ""  # what the open block is: a call, the wrapped answer, or something else
@@ -49,7 +40,7 @@ class ConverseDecoder:
         self._is_wrapped = False
         self._length = 0
         self._citations = Citations()
-        self._readers: dict[str, Callable[[Json], Sequence[Json]]] = {
+        self._readers = {
             "messageStart": self._begin,
             "contentBlockStart": self._start,
             "contentBlockDelta": self._delta,
@@ -60,26 +51,14 @@ class ConverseDecoder:
 
     def event(self, name: str, data: str) -> Sequence[Json | Fault]:
         """Take one event and return canonical chunks."""
-        try:
-            document = as_object(orjson.loads(data)) if data else {}
-        except orjson.JSONDecodeError:
-            self._has_ended = True
-            return (_UNREADABLE,)
-        read = self._readers.get(name)
-        if read is not None:
-            return read(document)
+        return super().event(name, data or "{}")
+
+    def _read(self, name: str, document: Json) -> Sequence[Json | Fault]:
         if name.endswith(("Exception", "Error", "Failure")):
             self._has_ended = True
             return (exception_fault(name, document),)
-        return ()
-
-    def end(self) -> Sequence[Json | Fault]:
-        """Return a Fault when the stream ended before its answer did."""
-        return () if self._has_ended else (CUT_OFF,)
-
-    def _chunk(self, delta: Json, **end: Any) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **end}
-        return {**self._head, "choices": [choice]}
+        read = self._readers.get(name)  # what an event says of itself is not its kind
+        return read(document) if read else ()
 
     def _begin(self, _: Json) -> Sequence[Json]:
         return (self._chunk({"role": "assistant", "content": ""}),)
@@ -161,4 +140,4 @@ class ConverseDecoder:
 
     def _metadata(self, event: Json) -> Sequence[Json]:
         told = usage_of(event)
-        return ({**self._head, "choices": [], **told},) if "usage" in told else ()
+        return ({**self._head(), "choices": [], **told},) if "usage" in told else ()

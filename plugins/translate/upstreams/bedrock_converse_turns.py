@@ -9,11 +9,10 @@ import re
 from typing import Any
 
 from plugins.translate.canonical import Fields, Json, Loss
-from plugins.translate.upstreams.anthropic_words import tool_input
 from plugins.translate.upstreams.bedrock_converse_parts import Names, blocks
 from plugins.translate.upstreams.bedrock_models import Vendor
+from plugins.translate.upstreams.turns import PATH, TurnBuilder, read_tool_call
 
-_PATH = "messages"
 _MAX_ID = _MAX_NAME = 64
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -24,7 +23,7 @@ _BESIDE_DOCUMENT: Json = {"text": "(see the document)"}
 _NO_OUTPUT: Json = {"text": "(no output)"}
 
 
-class Turns:
+class Turns(TurnBuilder):
     """Builds turns out of messages, one after the other.
 
     Args:
@@ -32,15 +31,12 @@ class Turns:
         vendor: what the model's vendor takes.
     """
 
-    __slots__ = ("_loss", "_names", "_turns", "_vendor", "system", "tool_names")
+    __slots__ = ("_names", "_vendor")
 
     def __init__(self, loss: Loss, vendor: Vendor) -> None:
-        self._loss = loss
+        super().__init__(loss)
         self._vendor = vendor
         self._names = Names()
-        self._turns: list[tuple[str, list[Json]]] = []
-        self.system: list[Json] = []
-        self.tool_names: dict[str, None] = {}
 
     def extend(self, messages: Any) -> None:
         """Take a call's messages, in order."""
@@ -48,19 +44,14 @@ class Turns:
             if isinstance(message, dict):
                 self._add(message)
 
-    def messages(self) -> list[Json]:
-        """Return the turns; roles alternate, and the first is the user's."""
-        if not any(content for _, content in self._turns) and self.system:
-            # Instructions alone are the question.
-            self._loss.add(f"{_PATH}.role")
-            self._turn("user").extend(self.system)
-            self.system = []
-        merged: list[tuple[str, list[Json]]] = []
-        for role, content in self._turns:
-            if content and merged and merged[-1][0] == role:
-                merged[-1][1].extend(content)
-            elif content:
-                merged.append((role, content))
+    def messages(self, *, prefills: bool = True) -> list[Json]:
+        """Return the turns; roles alternate, and the first is the user's.
+
+        Args:
+            prefills: whether the model goes on from an answer that the turns end with.
+        """
+        merged = self._merged()
+        self._ended(merged, _OPENING, prefills=prefills)
         if merged and merged[0][0] == "assistant":
             merged.insert(0, ("user", [_OPENING]))
         if merged and merged[-1][0] == "assistant" and "text" in merged[-1][1][-1]:
@@ -70,11 +61,11 @@ class Turns:
 
     def last_call_thinks(self) -> bool:
         """Say whether thinking with a budget may go on: not behind a call without thoughts."""
-        if not self._turns or self._turns[-1][0] != "user":
+        if (last := self._last_calls()) is None:
             return True
-        content = next((c for role, c in reversed(self._turns) if role == "assistant" and c), [])
-        answered = any("toolResult" in block for block in self._turns[-1][1])
-        return not answered or any("reasoningContent" in block for block in content)
+        said, answer = last
+        answered = any("toolResult" in block for block in answer)
+        return not answered or any("reasoningContent" in block for block in said)
 
     def cache_point(self, marker: Any, place: str, name: str) -> list[Json]:
         """Return the cache point for a `cache_control`, none where the model takes none there."""
@@ -89,7 +80,7 @@ class Turns:
         return [{"cachePoint": point}]
 
     def _add(self, message: Json) -> None:
-        fields = Fields(message, self._loss, _PATH)
+        fields = Fields(message, self._loss, PATH)
         role = fields.take("role")
         marker = fields.take("cache_control")
         place = "messages"
@@ -107,22 +98,17 @@ class Turns:
         fields.ignore("name")
         into += content
         if marker and content and "reasoningContent" not in content[-1]:
-            into += self.cache_point(marker, place, f"{_PATH}.cache_control")
+            into += self.cache_point(marker, place, f"{PATH}.cache_control")
         fields.finish()
-
-    def _turn(self, role: str) -> list[Json]:
-        if not self._turns or self._turns[-1][0] != role:
-            self._turns.append((role, []))
-        return self._turns[-1][1]
 
     def _content(self, fields: Fields, place: str) -> list[Json]:
         content: list[Json] = []
-        for block, marker in blocks(fields.take("content"), self._loss, self._names, _PATH):
+        for block, marker in blocks(fields.take("content"), self._loss, self._names, PATH):
             if place == "system" and "text" not in block:
-                self._loss.add(f"{_PATH}.content")
+                self._loss.add(f"{PATH}.content")
                 continue
             content.append(block)
-            content += self.cache_point(marker, place, f"{_PATH}.content.cache_control")
+            content += self.cache_point(marker, place, f"{PATH}.content.cache_control")
         return content
 
     def _assistant(self, fields: Fields) -> list[Json]:
@@ -164,25 +150,13 @@ class Turns:
         return {"reasoningText": {"text": text, "signature": signature}} if signature else None
 
     def _call(self, call: Json) -> list[Json]:
-        fields = Fields(call, self._loss, f"{_PATH}.tool_calls")
-        function = fields.take("function")
-        if not isinstance(function, dict):
-            fields.lose("type")
+        if (use := read_tool_call(call, self._loss)) is None:
             return []
-        marker = fields.take("cache_control")
-        call_id = tool_id(fields.take("id"))
-        fields.ignore("type", "index")
-        fields.finish()
-        parts = Fields(function, self._loss, f"{_PATH}.tool_calls.function")
-        name = tool_name(parts.take("name"))
-        given = tool_input(parts.take("arguments"))
-        if given is None:
-            parts.lose("arguments")
-        parts.finish()
+        name = tool_name(use.name)
         self.tool_names[name] = None
-        use = {"toolUseId": call_id, "name": name, "input": given or {}}
-        point = self.cache_point(marker, "messages", f"{_PATH}.tool_calls.cache_control")
-        return [{"toolUse": use}, *point]
+        made = {"toolUseId": tool_id(use.id), "name": name, "input": use.input or {}}
+        point = self.cache_point(use.marker, "messages", f"{PATH}.tool_calls.cache_control")
+        return [{"toolUse": made}, *point]
 
     def _result(self, fields: Fields) -> list[Json]:
         content = self._content(fields, "messages")

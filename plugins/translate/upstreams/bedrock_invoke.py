@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from pydantic import Field
 
-from pipeline.api import Backend, Call, PluginConfig
+from pipeline.api import Backend, Call, Headers
 from plugins.translate.canonical import CanonicalCall, Json, Loss
-from plugins.translate.credentials.aws import AwsOptions, aws_credential
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.client_headers import (
+    BETA_HEADER,
+    VERSION_HEADER,
+    asked_betas,
+    beta_features,
+)
+from plugins.translate.credentials.aws import AwsOptions, aws_credential, runtime_url
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
 from plugins.translate.upstreams.anthropic import ClaudeUpstream
 from plugins.translate.upstreams.anthropic_errors import exception_fault
+from plugins.translate.upstreams.anthropic_native import without_others_words
 from plugins.translate.upstreams.anthropic_parts import Platform
 from plugins.translate.upstreams.anthropic_stream import MessageDecoder
 from plugins.translate.upstreams.anthropic_words import count
 from plugins.translate.upstreams.bedrock_models import base_model, model_path
+from plugins.translate.upstreams.claude_betas import ON_BEDROCK, taken_betas
 
 _PLATFORM = Platform(
     "Claude on Bedrock", urls=False, files=False, server_tools=False, service_tier=False
 )
+_SAID_IN_THE_BODY = frozenset({VERSION_HEADER, BETA_HEADER})
 # The least that a body to be counted may say: InvokeModel demands it.
 _COUNT_MAX_TOKENS = 1
 
@@ -44,27 +54,25 @@ class BedrockInvokeUpstream(ClaudeUpstream):
         now_s: the clock, in Unix seconds.
     """
 
-    native = frozenset({"anthropic.messages"})
     framing: Framing = "aws"
 
     def __init__(
         self, options: BedrockInvokeOptions, now_s: Callable[[], float] = time.time
     ) -> None:
         super().__init__(_PLATFORM, now_s)
-        self._head: Json = {"anthropic_version": options.anthropic_version}
-        if options.anthropic_beta:
-            self._head["anthropic_beta"] = list(options.anthropic_beta)
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Return the call with its model in the path and the version in the body."""
-        return self._invoke(dict(call.document), model, stream=call.stream)
+        self._version = options.anthropic_version
+        self._betas = options.anthropic_beta
+        self.native: Mapping[str, Native] = {
+            "anthropic.messages": Native(self._wrapped, without_others_words)
+        }
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""
-        body = self._body(call, loss)
+        betas = call.document.get("anthropic_beta")
+        body = {**self._head(betas, loss), **self._body(call, loss)}
         if call.operation != "count_tokens":
             return self._invoke(body, call.model, stream=call.stream)
-        counted = orjson.dumps({**self._head, "max_tokens": _COUNT_MAX_TOKENS, **body})
+        counted = orjson.dumps({"max_tokens": _COUNT_MAX_TOKENS, **body})
         document = {"input": {"invokeModel": {"body": base64.b64encode(counted).decode()}}}
         return Outgoing(f"{model_path(base_model(call.model))}/count-tokens", document)
 
@@ -78,11 +86,26 @@ class BedrockInvokeUpstream(ClaudeUpstream):
         """Return a reader of the stream."""
         return _EventDecoder(MessageDecoder(model=call.model, created_s=int(self._now_s())))
 
-    def _invoke(self, body: Json, model: str, *, stream: bool) -> Outgoing:
+    def _wrapped(self, call: Call, model: str, headers: Headers, loss: Loss) -> Outgoing:
+        """Return a client's own call, its model in the path, version and betas in the body."""
+        body = dict(call.document)
         for name in ("model", "stream"):
             body.pop(name, None)
+        head = self._head(asked_betas(headers), loss)
+        if betas := beta_features(head.get("anthropic_beta"), body.pop("anthropic_beta", None)):
+            head["anthropic_beta"] = betas
+        return self._invoke({**head, **body}, model, stream=call.stream)
+
+    def _head(self, betas: Any, loss: Loss) -> Json:
+        wanted = taken_betas(self._betas, betas, ON_BEDROCK, loss)
+        return {
+            "anthropic_version": self._version,
+            **({"anthropic_beta": wanted} if wanted else {}),
+        }
+
+    def _invoke(self, body: Json, model: str, *, stream: bool) -> Outgoing:
         verb = "invoke-with-response-stream" if stream else "invoke"
-        return Outgoing(f"{model_path(model)}/{verb}", {**self._head, **body})
+        return Outgoing(f"{model_path(model)}/{verb}", body, without=_SAID_IN_THE_BODY)
 
 
 class _EventDecoder:
@@ -102,14 +125,6 @@ class _EventDecoder:
         return self._events.end()
 
 
-def _default_url(options: PluginConfig) -> str:
-    region = options.region if isinstance(options, AwsOptions) else ""
-    if not region:
-        return ""
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://bedrock-runtime.{region}.{domain}"
-
-
 def _upstream(backend: Backend) -> BedrockInvokeUpstream:
     options = backend.options
     assert isinstance(options, BedrockInvokeOptions)  # noqa: S101 - made from SPEC.options
@@ -119,7 +134,7 @@ def _upstream(backend: Backend) -> BedrockInvokeUpstream:
 SPEC = ProviderSpec(
     name="aws_bedrock_invoke",
     options=BedrockInvokeOptions,
-    default_url=_default_url,
+    default_url=runtime_url,
     upstream=_upstream,
     credential=aws_credential,
 )

@@ -40,7 +40,7 @@ def embedding_body(call: CanonicalCall, loss: Loss) -> Json:
 def embedding_answer(document: Json, call: CanonicalCall) -> Json:
     """Return the canonical answer for Titan's or Cohere's vectors.
 
-    The body of Cohere's answer does not count tokens; the usage is 0 then.
+    The body of Cohere's answer does not count tokens: a header does.
 
     Raises:
         ValueError: it has no vectors.

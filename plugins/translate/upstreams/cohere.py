@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import orjson
 from pydantic import Field
 
-from pipeline.api import Backend, Call, Headers, InvalidCall, PluginConfig
+from pipeline.api import Backend, Headers, InvalidCall, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Fields, Json, Loss, Operation
 from plugins.translate.credentials.keys import bearer
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
 from plugins.translate.upstreams.anthropic_words import as_object
 from plugins.translate.upstreams.cohere_answer import (
     canonical_answer,
@@ -63,18 +63,12 @@ class CohereUpstream:
 
     operations: frozenset[Operation] = frozenset({"chat", "embedding", "rerank"})
     # Rerank's first version reaches the second through the client's adapter.
-    native: frozenset[str] = frozenset()
+    native: Mapping[str, Native] = {}
     framing: Framing = "sse"
-    rewrites_native = True
 
     def __init__(self, options: CohereOptions, now_s: Callable[[], float] = time.time) -> None:
         self._options = options
         self._now_s = now_s
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Refuse: no client speaks Cohere's chat here."""
-        message = f"Cohere does not speak {call.dialect.name} for {model}"
-        raise InvalidCall(message, code="unsupported_by_backend")
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""

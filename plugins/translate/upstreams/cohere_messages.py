@@ -11,11 +11,9 @@ from plugins.translate.upstreams.anthropic_words import (
     as_object,
     objects,
     tool_arguments,
-    tool_input,
 )
 from plugins.translate.upstreams.cohere_parts import contents, plain, text_of
-
-_PATH = "messages"
+from plugins.translate.upstreams.turns import PATH, read_tool_call
 
 
 class Messages:
@@ -35,7 +33,7 @@ class Messages:
 
     def add(self, message: Json) -> None:
         """Take the next message."""
-        fields = Fields(message, self._loss, _PATH)
+        fields = Fields(message, self._loss, PATH)
         role = fields.take("role")
         if role in ("system", "developer"):
             if text := text_of(self._content(fields)):
@@ -58,17 +56,17 @@ class Messages:
             return self._messages
         system = "\n\n".join(self._system)
         if not self._messages:
-            self._loss.add(f"{_PATH}.role")
+            self._loss.add(f"{PATH}.role")
             return [{"role": "user", "content": system}]
         return [{"role": "system", "content": system}, *self._messages]
 
     def _content(self, fields: Fields) -> list[Json]:
-        return contents(fields.take("content"), self._loss, _PATH, self.documents)
+        return contents(fields.take("content"), self._loss, PATH, self.documents)
 
     def _assistant(self, fields: Fields) -> list[Json]:
         thoughts = self._thoughts(fields)
         said = self._content(fields)
-        said += contents(fields.take("refusal"), self._loss, _PATH, self.documents)
+        said += contents(fields.take("refusal"), self._loss, PATH, self.documents)
         made = [self._call(one) for one in objects(fields.take("tool_calls"))]
         calls = [call for call in made if call is not None]
         fields.ignore("annotations", "citations", "reasoning", "reasoning_details", "name")
@@ -100,23 +98,14 @@ class Messages:
         return found
 
     def _call(self, call: Json) -> Json | None:
-        fields = Fields(call, self._loss, f"{_PATH}.tool_calls")
-        function = fields.take("function")
-        if not isinstance(function, dict):
-            fields.lose("type")
+        if (use := read_tool_call(call, self._loss)) is None:
             return None
-        call_id = str(fields.take("id", ""))
-        fields.ignore("type", "index")
-        fields.finish()
-        inner = Fields(function, self._loss, f"{_PATH}.tool_calls.function")
-        name, given = str(inner.take("name", "")), inner.take("arguments", "")
-        arguments = tool_input(given)
-        if arguments is None:
-            inner.lose("arguments")
-        inner.finish()
-        spelled = given if arguments and isinstance(given, str) else tool_arguments(arguments)
-        made = {"name": name, "arguments": spelled}
-        return {"id": call_id, "type": "function", "function": made}
+        if use.marker is not None:
+            self._loss.add(f"{PATH}.tool_calls.cache_control")
+        spelled = use.spelled if isinstance(use.spelled, str) else None
+        arguments = spelled if use.input and spelled else tool_arguments(use.input)
+        made = {"name": str(use.name or ""), "arguments": arguments}
+        return {"id": str(use.id or ""), "type": "function", "function": made}
 
     def _result(self, fields: Fields) -> Json:
         call_id = str(fields.take("tool_call_id", ""))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pipeline.api import ModelEntry, find_model
 from plugins.translate.canonical import CanonicalCall, Fields, Json, Loss
 from plugins.translate.reasoning import budget_for
 from plugins.translate.upstreams.anthropic_words import as_object, objects
+from plugins.translate.upstreams.asked_output import asked_output
 from plugins.translate.upstreams.cohere_messages import Messages
 from plugins.translate.upstreams.schema_subset import Subset, fitted
 
@@ -157,23 +157,11 @@ def _format(body: Json, fields: Fields, loss: Loss) -> None:
 
 
 def _shape(fields: Fields, loss: Loss) -> Json | None:
-    asked = as_object(fields.take("response_format"))
-    schema, path = as_object(asked.get("json_schema")).get("schema"), "response_format.json_schema"
-    if schema is None and (guide := fields.take("guided_json")) is not None:
-        schema, path = _parsed(guide), "guided_json"
-    if schema is not None:
-        taken = fitted(schema, COHERE_SCHEMA, loss, f"{path}.schema")
+    asked = asked_output(fields)
+    if asked.schema is not None:
+        taken = fitted(asked.schema, COHERE_SCHEMA, loss, f"{asked.path}.schema")
         return {"type": "json_object", "json_schema": taken}
-    if asked.get("type") in ("json_object", "json_schema"):
-        return {"type": "json_object"}
-    return None
-
-
-def _parsed(guide: Any) -> Any:
-    try:
-        return json.loads(guide) if isinstance(guide, str) else guide
-    except (ValueError, RecursionError):
-        return {}
+    return {"type": "json_object"} if asked.is_json else None
 
 
 def _sampling(body: Json, fields: Fields) -> None:

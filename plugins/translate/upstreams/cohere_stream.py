@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from plugins.translate.canonical import Json
-from plugins.translate.formats import CUT_OFF, Fault
+from plugins.translate.formats import Fault
 from plugins.translate.upstreams.anthropic_words import as_object
 from plugins.translate.upstreams.cohere_answer import (
     FAILURES,
@@ -17,11 +15,10 @@ from plugins.translate.upstreams.cohere_answer import (
     logprobs_of,
     usage_of,
 )
+from plugins.translate.upstreams.event_stream import EventDecoder
 
-_UNREADABLE = Fault(502, "bad_upstream_answer", "the provider's stream holds what is no JSON")
 
-
-class ChatDecoder:
+class ChatDecoder(EventDecoder):
     """Reads one stream; what it does not know it passes over.
 
     Args:
@@ -30,15 +27,12 @@ class ChatDecoder:
     """
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._id = ""
-        self._model = model
-        self._created_s = created_s
-        self._has_ended = False
+        super().__init__(model=model, created_s=created_s)
         self._thoughts = self._calls = -1  # the number of the last one
         self._has_arguments = True
         self._citations = Citations()
         self._citations.opened()
-        self._readers: dict[str, Callable[[Json], Sequence[Json | Fault]]] = {
+        self._readers = {
             "message-start": self._start,
             "content-start": self._open,
             "content-delta": self._delta,
@@ -54,34 +48,12 @@ class ChatDecoder:
 
     def event(self, name: str, data: str) -> Sequence[Json | Fault]:
         """Take one event and return canonical chunks."""
-        if not data or data == "[DONE]":
-            return ()
-        try:
-            document = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            self._has_ended = True
-            return (_UNREADABLE,)
-        if not isinstance(document, dict):
-            return ()
-        kind = document.get("type") or name
-        if not kind and "message" in document:
-            kind = "error"  # an error's body, where events were to come
-        read = self._readers.get(str(kind))
-        return read(document) if read else ()
+        return () if data == "[DONE]" else super().event(name, data)
 
-    def end(self) -> Sequence[Json | Fault]:
-        """Return a Fault when the stream ended before its answer did."""
-        return () if self._has_ended else (CUT_OFF,)
-
-    def _chunk(self, delta: Json, **beside: Any) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **beside}
-        return {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created_s,
-            "model": self._model,
-            "choices": [choice],
-        }
+    def _read(self, name: str, document: Json) -> Sequence[Json | Fault]:
+        # An error's body may stand where events were to come.
+        is_error = not (document.get("type") or name) and "message" in document
+        return super()._read("error" if is_error else name, document)
 
     def _start(self, event: Json) -> Sequence[Json]:
         self._id = str(event.get("id") or "")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
 from pydantic import Field
 
-from pipeline.api import Backend, Call, Headers, InvalidCall, PluginConfig
+from pipeline.api import Backend, Headers, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Json, Loss, Operation
 from plugins.translate.credentials.keys import KeyCredential
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
 from plugins.translate.upstreams.anthropic_words import count
 from plugins.translate.upstreams.gemini_answer import canonical_answer
 from plugins.translate.upstreams.gemini_embedding import batch_body, canonical_embeddings
@@ -20,7 +20,9 @@ from plugins.translate.upstreams.gemini_errors import response_fault
 from plugins.translate.upstreams.gemini_request import Platform, content_body
 from plugins.translate.upstreams.gemini_stream import ContentDecoder
 
-_COUNTED = ("contents", "systemInstruction", "tools", "toolConfig", "cachedContent")
+_COUNTED = ("contents", "systemInstruction", "tools")
+"""What both hosts count; AI Studio, whose count takes a whole request, counts the rest too."""
+_COUNTED_TOO = ("toolConfig", "cachedContent")
 
 
 class SafetySetting(PluginConfig):
@@ -58,18 +60,12 @@ class ContentUpstream:
     """
 
     operations: frozenset[Operation] = frozenset({"chat", "embedding", "count_tokens"})
-    native: frozenset[str] = frozenset()
+    native: Mapping[str, Native] = {}
     framing: Framing = "sse"
-    rewrites_native = True
 
     def __init__(self, platform: Platform, now_s: Callable[[], float] = time.time) -> None:
         self._platform = platform
         self._now_s = now_s
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Refuse: no client speaks Gemini's own API here."""
-        message = f"Gemini does not speak {call.dialect.name} for {model}"
-        raise InvalidCall(message, code="unsupported_by_backend")
 
     def answer(self, document: Json, call: CanonicalCall) -> Json:
         """Return the canonical answer."""
@@ -107,7 +103,7 @@ class GeminiUpstream(ContentUpstream):
             return Outgoing(f"{path}:batchEmbedContents", batch_body(call, loss, model))
         body = content_body(call, loss, self._platform)
         if call.operation == "count_tokens":
-            counted = {"model": model, **counted_body(body)}
+            counted = {"model": model, **counted_body(body, _COUNTED_TOO)}
             return Outgoing(f"{path}:countTokens", {"generateContentRequest": counted})
         return Outgoing(path + verb(stream=call.stream), body)
 
@@ -118,9 +114,9 @@ def platform_of(options: ContentOptions, **abilities: bool) -> Platform:
     return Platform(safety_settings=settings, cached_content=options.cached_content, **abilities)
 
 
-def counted_body(body: Json) -> Json:
-    """Return what of a body counts as input."""
-    return {name: body[name] for name in _COUNTED if name in body}
+def counted_body(body: Json, beside: tuple[str, ...] = ()) -> Json:
+    """Return what of a body counts as input: what every host takes in a count, and more."""
+    return {name: body[name] for name in (*_COUNTED, *beside) if name in body}
 
 
 def verb(*, stream: bool) -> str:

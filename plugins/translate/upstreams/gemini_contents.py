@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plugins.translate.canonical import Fields, Json, Loss
-from plugins.translate.upstreams.anthropic_words import as_object, tool_input
+from plugins.translate.upstreams.anthropic_words import as_object
 from plugins.translate.upstreams.gemini_parts import parts
 from plugins.translate.upstreams.gemini_signatures import (
     NOT_SIGNED,
@@ -14,8 +14,8 @@ from plugins.translate.upstreams.gemini_signatures import (
     extra_signature,
     unpacked,
 )
+from plugins.translate.upstreams.turns import PATH, read_tool_call
 
-_PATH = "messages"
 _MEDIA = ("inlineData", "fileData")
 
 
@@ -39,11 +39,11 @@ class Contents:
 
     def add(self, message: Json) -> None:
         """Take the next message."""
-        fields = Fields(message, self._loss, _PATH)
+        fields = Fields(message, self._loss, PATH)
         role = fields.take("role")
         fields.ignore("cache_control")
         if role in ("system", "developer"):
-            self.system += parts(fields.take("content"), self._loss, _PATH)
+            self.system += parts(fields.take("content"), self._loss, PATH)
         elif role == "assistant":
             self._content("model", "said").extend(self._assistant(fields))
         elif role == "tool":
@@ -51,14 +51,14 @@ class Contents:
         else:
             if role != "user":
                 fields.lose("role")
-            given = parts(fields.take("content"), self._loss, _PATH)
+            given = parts(fields.take("content"), self._loss, PATH)
             self._content("user", "asked").extend(given)
         fields.finish()
 
     def contents(self) -> list[Json]:
         """Return the contents; instructions alone are the question."""
         if not any(found for _, _, found in self._contents) and self.system:
-            self._loss.add(f"{_PATH}.role")
+            self._loss.add(f"{PATH}.role")
             self._content("user", "asked").extend(self.system)
             self.system = []
         result = []
@@ -77,8 +77,8 @@ class Contents:
 
     def _assistant(self, fields: Fields) -> list[Json]:
         found, signatures = self._thoughts(fields)
-        said = list(parts(fields.take("content"), self._loss, _PATH))
-        said += parts(fields.take("refusal"), self._loss, _PATH)
+        said = list(parts(fields.take("content"), self._loss, PATH))
+        said += parts(fields.take("refusal"), self._loss, PATH)
         if signature := signatures.get("text"):
             if not said or "text" not in said[-1]:
                 said.append({"text": ""})
@@ -116,22 +116,12 @@ class Contents:
         return found, signatures
 
     def _call(self, call: Json, signature: str) -> list[Json]:
-        fields = Fields(call, self._loss, f"{_PATH}.tool_calls")
-        function = fields.take("function")
-        if not isinstance(function, dict):
-            fields.lose("type")
+        use = read_tool_call(call, self._loss, "extra_content", "cache_control")
+        if use is None:
             return []
-        call_id = str(fields.take("id", ""))
-        fields.ignore("type", "index", "extra_content", "cache_control")
-        fields.finish()
-        inner = Fields(function, self._loss, f"{_PATH}.tool_calls.function")
-        name = str(inner.take("name", ""))
-        arguments = tool_input(inner.take("arguments"))
-        if arguments is None:
-            inner.lose("arguments")
-        inner.finish()
+        call_id, name = str(use.id or ""), str(use.name or "")
         self._names[call_id] = name
-        made: Json = {"name": name, "args": arguments or {}}
+        made: Json = {"name": name, "args": use.input or {}}
         if call_id:
             made["id"] = call_id
         signed = {"thoughtSignature": signature} if signature else {}
@@ -140,7 +130,7 @@ class Contents:
     def _result(self, fields: Fields) -> list[Json]:
         call_id = str(fields.take("tool_call_id", ""))
         named = fields.take("name")
-        given = list(parts(fields.take("content"), self._loss, _PATH))
+        given = list(parts(fields.take("content"), self._loss, PATH))
         texts = [part["text"] for part in given if "text" in part]
         media: list[Json] = [part for part in given if any(kind in part for kind in _MEDIA)]
         kind = "error" if fields.take("is_error") is True else "output"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from pipeline.api import InvalidCall
 from plugins.translate.canonical import Fields, Json, Loss
 from plugins.translate.upstreams.anthropic_words import as_object
+from plugins.translate.upstreams.content_parts import split_data_url
 
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 _PDF, _JPEG, _MP4 = "application/pdf", "image/jpeg", "video/mp4"
 _AUDIO = {"mpeg": "mp3", "pcm16": "pcm", "x-wav": "wav"}
 _VIDEO_SITES = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"})
@@ -126,13 +124,7 @@ def _by_url(url: Any, fallback: str, param: str) -> Json:
 
 
 def _inline(url: str, param: str) -> Json:
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidCall("a data URL cannot be read", code="invalid_value", param=param)
-    data = url[head.end() :]
-    if not head[2].lower().endswith(";base64"):
-        data = base64.b64encode(unquote_to_bytes(data)).decode()
-    return _blob(head[1].lower() or "text/plain", data)
+    return _blob(*split_data_url(url, param))
 
 
 def _blob(media_type: str, data: str) -> Json:

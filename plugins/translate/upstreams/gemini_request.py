@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from pipeline.api import ModelEntry, find_model
 from plugins.translate.canonical import CanonicalCall, Fields, Json, Loss
 from plugins.translate.upstreams.anthropic_words import as_object, objects
+from plugins.translate.upstreams.asked_output import asked_output
 from plugins.translate.upstreams.gemini_contents import Contents
 from plugins.translate.upstreams.gemini_thinking import is_signed, thinking_config
 from plugins.translate.upstreams.gemini_tools import GEMINI_SCHEMA, tools_body
@@ -106,7 +106,8 @@ def _generation_config(
         # Models before Gemini 3 take either functions or a format.
         loss.add("response_format")
         shape = {}
-    return {**config, **shape}
+    # What a client says in Gemini's own words it means for Gemini.
+    return {**config, **shape, **as_object(fields.take("generationConfig"))}
 
 
 def _choices(fields: Fields, entry: ModelEntry | None) -> Json:
@@ -148,14 +149,11 @@ def _shown(fields: Fields, entry: ModelEntry | None) -> Json:
 
 
 def _format(fields: Fields, loss: Loss) -> Json:
-    asked = as_object(fields.take("response_format"))
-    schema, path = as_object(asked.get("json_schema")).get("schema"), "response_format.json_schema"
-    if schema is None and (guide := fields.take("guided_json")) is not None:
-        schema, path = _parsed(guide), "guided_json"
-    if schema is not None:
-        taken = fitted(schema, GEMINI_SCHEMA, loss, f"{path}.schema")
+    asked = asked_output(fields)
+    if asked.schema is not None:
+        taken = fitted(asked.schema, GEMINI_SCHEMA, loss, f"{asked.path}.schema")
         return {"responseMimeType": "application/json", "responseJsonSchema": taken}
-    if asked.get("type") in ("json_object", "json_schema"):
+    if asked.is_json:
         return {"responseMimeType": "application/json"}
     choices = fields.take("guided_choice")
     if isinstance(choices, list) and choices:
@@ -164,19 +162,12 @@ def _format(fields: Fields, loss: Loss) -> Json:
     return {}
 
 
-def _parsed(guide: Any) -> Any:
-    try:
-        return json.loads(guide) if isinstance(guide, str) else guide
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _rest(fields: Fields, google: Fields, platform: Platform) -> Json:
     body: Json = {}
-    settings = fields.take("safety_settings") or google.take("safety_settings")
+    settings = _own(fields, google, "safety_settings", "safetySettings")
     if settings := settings or [dict(one) for one in platform.safety_settings]:
         body["safetySettings"] = settings
-    cached = fields.take("cached_content") or google.take("cached_content")
+    cached = _own(fields, google, "cached_content", "cachedContent")
     if cached := cached or platform.cached_content:
         body["cachedContent"] = cached
     tier = str(fields.take("service_tier", "auto"))
@@ -190,6 +181,11 @@ def _rest(fields: Fields, google: Fields, platform: Platform) -> Json:
         if fields.take(name, value) != value:
             fields.lose(name)
     return body
+
+
+def _own(fields: Fields, google: Fields, name: str, spelled: str) -> Any:
+    """Take a field of Gemini's, which clients spell as its SDKs or its API do."""
+    return fields.take(name) or fields.take(spelled) or google.take(name)
 
 
 def _labels(fields: Fields, platform: Platform) -> Json:

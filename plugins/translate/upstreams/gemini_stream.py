@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from plugins.translate.canonical import Json
 from plugins.translate.formats import CUT_OFF, Fault
+from plugins.translate.upstreams.event_stream import EventDecoder
 from plugins.translate.upstreams.gemini_answer import Candidate, logprobs_of
 from plugins.translate.upstreams.gemini_errors import error_fault
 from plugins.translate.upstreams.gemini_words import blocked, usage_of
 
-_UNREADABLE = Fault(502, "bad_upstream_answer", "the provider's stream holds what is no JSON")
 
-
-class ContentDecoder:
+class ContentDecoder(EventDecoder):
     """Reads one stream; how it ends is told when it has, for some models say `STOP` each time.
 
     Args:
@@ -25,26 +22,16 @@ class ContentDecoder:
     """
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._id = ""
-        self._model = model
-        self._created_s = created_s
+        super().__init__(model=model, created_s=created_s)
         self._candidates: dict[int, Candidate] = {}
         self._usage: Any = None
         self._blocked: tuple[str, str] | None = None
-        self._has_failed = False
 
-    def event(self, name: str, data: str) -> Sequence[Json | Fault]:  # noqa: ARG002
-        """Take one event and return canonical chunks."""
-        if not data:
-            return ()
-        try:
-            document = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return self._failed(_UNREADABLE)
-        if not isinstance(document, dict):
-            return ()
+    def _read(self, name: str, document: Json) -> Sequence[Json | Fault]:  # noqa: ARG002
+        """Read a response: Gemini's stream knows no other kind of event."""
         if "error" in document:
-            return self._failed(error_fault(document))
+            self._has_ended = True
+            return (error_fault(document),)
         self._id = self._id or str(document.get("responseId") or "")
         self._model = str(document.get("modelVersion") or self._model)
         self._usage = document.get("usageMetadata") or self._usage
@@ -54,11 +41,11 @@ class ContentDecoder:
         for place, one in enumerate(given if isinstance(given, list) else ()):
             if isinstance(one, dict) and (choice := self._choice(one, place)):
                 choices.append(choice)
-        return (self._chunk(choices),) if choices else ()
+        return ({**self._head(), "choices": choices},) if choices else ()
 
     def end(self) -> Sequence[Json | Fault]:
         """Return how the choices end, and the usage; a Fault when the stream was cut."""
-        if self._has_failed:
+        if self._has_ended:
             return ()
         choices = []
         if not self._candidates and self._blocked:
@@ -72,7 +59,7 @@ class ContentDecoder:
                 choices.append(_choice_of(candidate.index, last["delta"], **last["ending"]))
         if len(choices) < max(1, len(self._candidates)):
             return (CUT_OFF,)
-        return ({**self._chunk(choices), **usage_of(self._usage)},)
+        return ({**self._head(), "choices": choices, **usage_of(self._usage)},)
 
     def _choice(self, given: Json, place: int) -> Json | None:
         index = given.get("index")
@@ -87,19 +74,6 @@ class ContentDecoder:
         if not delta and not logprobs:
             return None
         return _choice_of(index, delta, logprobs=logprobs)
-
-    def _chunk(self, choices: list[Json]) -> Json:
-        return {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created_s,
-            "model": self._model,
-            "choices": choices,
-        }
-
-    def _failed(self, fault: Fault) -> Sequence[Fault]:
-        self._has_failed = True
-        return (fault,)
 
 
 def _choice_of(index: int, delta: Json, **beside: Any) -> Json:

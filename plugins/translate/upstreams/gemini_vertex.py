@@ -20,8 +20,7 @@ from plugins.translate.upstreams.gemini import (
 )
 from plugins.translate.upstreams.gemini_embedding import vertex_body
 from plugins.translate.upstreams.gemini_request import content_body
-
-_MULTI_REGIONS = ("us", "eu")
+from plugins.translate.upstreams.vertex_hosts import base_url, home
 
 
 class VertexGeminiOptions(GcpOptions, ContentOptions):
@@ -40,10 +39,7 @@ class VertexGeminiUpstream(ContentUpstream):
         self, options: VertexGeminiOptions, now_s: Callable[[], float] = time.time
     ) -> None:
         super().__init__(platform_of(options, labels=True, excludes_domains=True), now_s)
-        self._home = ""
-        if options.project:
-            project, location = quote(options.project, safe=":"), quote(options.location, safe="")
-            self._home = f"/projects/{project}/locations/{location}"
+        self._home = home(options) if options.project else ""
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""
@@ -66,12 +62,9 @@ class VertexGeminiUpstream(ContentUpstream):
 
 
 def _default_url(options: PluginConfig) -> str:
-    location = options.location if isinstance(options, VertexGeminiOptions) else "global"
-    if location == "global" or (isinstance(options, GcpOptions) and not options.project):
-        return "https://aiplatform.googleapis.com/v1"
-    if location in _MULTI_REGIONS:
-        return f"https://aiplatform.{location}.rep.googleapis.com/v1"
-    return f"https://{location}-aiplatform.googleapis.com/v1"
+    if isinstance(options, GcpOptions) and options.project:
+        return base_url(options.location)
+    return base_url("global")
 
 
 def _upstream(backend: Backend) -> VertexGeminiUpstream:

@@ -9,6 +9,7 @@ from plugins.translate.upstreams.anthropic_words import as_object, count
 
 _FILTERED = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"}
+    | {"LANGUAGE", "OTHER"}
     | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )
 _TIERS = {

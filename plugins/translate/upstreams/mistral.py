@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
-from pipeline.api import Backend, Call, Headers, InvalidCall, PluginConfig
+from pipeline.api import Backend, Headers, InvalidCall, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Fields, Json, Loss, Operation
 from plugins.translate.credentials.keys import bearer
-from plugins.translate.formats import Fault, Framing, Outgoing, ProviderSpec, StreamDecoder
+from plugins.translate.formats import Fault, Framing, Native, Outgoing, ProviderSpec, StreamDecoder
 from plugins.translate.upstreams.mistral_answer import (
     MistralDecoder,
     completion_answer,
@@ -37,20 +38,11 @@ class MistralUpstream:
     """
 
     operations: frozenset[Operation] = frozenset({"chat", "completion", "embedding"})
-    native: frozenset[str] = frozenset()
+    native: Mapping[str, Native] = {}
     framing: Framing = "sse"
-    rewrites_native = False
 
     def __init__(self, options: MistralOptions) -> None:
         self._options = options
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Refuse: no client speaks Mistral's own format.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""

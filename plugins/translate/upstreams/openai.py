@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
-from pipeline.api import Backend, Call, Headers, PluginConfig
+from pipeline.api import Headers, PluginConfig
 from plugins.translate.canonical import CanonicalCall, Json, Loss
 from plugins.translate.credentials.keys import bearer
 from plugins.translate.formats import (
     Fault,
     Framing,
+    Native,
     Outgoing,
     ProviderSpec,
     StreamDecoder,
@@ -17,20 +20,18 @@ from plugins.translate.formats import (
 from plugins.translate.upstreams.openai_answer import ChunkDecoder, canonical_answer, usage_of
 from plugins.translate.upstreams.openai_count import counted, responses_input, tokenize_body
 from plugins.translate.upstreams.openai_errors import response_fault
+from plugins.translate.upstreams.openai_native import (
+    without_sealed_items,
+    without_translated_fields,
+)
 from plugins.translate.upstreams.openai_request import chat_body, without_unsupported
 from plugins.translate.upstreams.quirks import OPENAI, Quirks
 
-PATHS = {
-    "openai.chat": "/chat/completions",
-    "openai.completions": "/completions",
-    "openai.embeddings": "/embeddings",
-    "openai.responses": "/responses",
-    "openai.input_tokens": "/responses/input_tokens",
-    "anthropic.messages": "/messages",
-    "anthropic.count_tokens": "/messages/count_tokens",
-    "cohere.rerank": "/rerank",
+_CLEANERS = {
+    "openai.chat": without_translated_fields,
+    "openai.responses": without_sealed_items,
+    "openai.input_tokens": without_sealed_items,
 }
-"""Where a dialect is below the base URL, its `/v1` included."""
 
 
 class OpenAIOptions(PluginConfig):
@@ -49,18 +50,14 @@ class OpenAIUpstream:
     """
 
     framing: Framing = "sse"
-    rewrites_native = False
 
     def __init__(self, quirks: Quirks = OPENAI, headers: dict[str, str] | None = None) -> None:
         self._quirks = quirks
         self._headers = headers or {}
         self.operations = quirks.operations
-        self.native = quirks.native
-
-    def native_request(self, call: Call, model: str) -> Outgoing:
-        """Return the call as it is; only the model may differ."""
-        path = PATHS[call.dialect.name]
-        return Outgoing(path, {**call.document, "model": model}, self._headers)
+        self.native: Mapping[str, Native] = {
+            name: Native(clean=_CLEANERS.get(name)) for name in quirks.native
+        }
 
     def request(self, call: CanonicalCall, loss: Loss) -> Outgoing:
         """Return the request for a canonical call."""
@@ -143,20 +140,19 @@ def _ranked(document: Json) -> Json:
     return answer
 
 
-def _upstream(backend: Backend) -> OpenAIUpstream:
-    options = backend.options
-    headers = {}
-    if isinstance(options, OpenAIOptions):
-        named = {"openai-organization": options.organization, "openai-project": options.project}
-        headers = {name: value for name, value in named.items() if value}
-    return OpenAIUpstream(OPENAI, headers)
+def _account(options: PluginConfig, _: Headers | None = None) -> dict[str, str]:
+    """Return the headers that say whose account a call is on."""
+    assert isinstance(options, OpenAIOptions)  # noqa: S101 - made from SPEC.options
+    named = {"openai-organization": options.organization, "openai-project": options.project}
+    return {name: value for name, value in named.items() if value}
 
 
 SPEC = ProviderSpec(
     name="openai",
     options=OpenAIOptions,
     default_url=lambda _: "https://api.openai.com/v1",
-    upstream=_upstream,
+    upstream=lambda backend: OpenAIUpstream(OPENAI, _account(backend.options)),
     credential=lambda backend: bearer(backend.api_key),
     passes_other=True,
+    native_headers=_account,
 )

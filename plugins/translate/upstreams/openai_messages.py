@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.api import InvalidCall
 from plugins.translate.canonical import Json, Loss
+from plugins.translate.upstreams.openai_native import own_call, short_id
 from plugins.translate.upstreams.quirks import Quirks
 
 _CANONICAL_ONLY = frozenset(
@@ -75,17 +76,12 @@ def _plain(message: Json, loss: Loss, quirks: Quirks) -> Json:
         said["content"] = _joined(parts, quirks, is_assistant=role == "assistant")
     calls = said.get("tool_calls")
     if isinstance(calls, list):
-        # Another provider's signature of the call, which it alone can read.
-        said["tool_calls"] = [_without(call, "extra_content") for call in calls]
+        said["tool_calls"] = [own_call(call) for call in calls]
+    if "tool_call_id" in said:
+        said["tool_call_id"] = short_id(said["tool_call_id"])
     if quirks.keeps_cache_control and "cache_control" in message:
         said["cache_control"] = message["cache_control"]
     return said
-
-
-def _without(document: Any, name: str) -> Any:
-    if not isinstance(document, dict) or name not in document:
-        return document
-    return {k: v for k, v in document.items() if k != name}
 
 
 def _think(message: Json, said: Json, loss: Loss, quirks: Quirks) -> None:

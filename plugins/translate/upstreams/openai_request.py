@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.api import find_model
+from pipeline.api import ModelEntry, find_model
 from plugins.translate.canonical import CanonicalCall, Json, Loss
 from plugins.translate.upstreams.openai_messages import openai_messages
 from plugins.translate.upstreams.openai_reasoning import reasoning_fields
@@ -46,11 +46,11 @@ def chat_body(call: CanonicalCall, loss: Loss, quirks: Quirks) -> Json:
     if isinstance(asked, dict):
         limit = document.get("max_completion_tokens")
         body |= reasoning_fields(asked, limit, loss, quirks, model)
-    _limit(document, body, loss, quirks)
+    _limit(document, body, loss, quirks, model)
     _guide(document, body, loss, quirks)
     _shape(document, body, loss, quirks)
-    _tools(document, body, loss, quirks)
-    for name in ("top_k", "cache_control", "input_type"):
+    _tools(document, body, loss, quirks, model)
+    for name in ("top_k", "cache_control", "input_type", "anthropic_beta"):
         if name in document and name not in quirks.takes and document.pop(name) is not None:
             loss.add(name)
     if model is not None and not model.sampling:
@@ -89,10 +89,16 @@ def _stream(call: CanonicalCall, document: Json, quirks: Quirks) -> None:
         document["stream_options"] = {**(options or {}), "include_usage": True}
 
 
-def _limit(document: Json, body: Json, loss: Loss, quirks: Quirks) -> None:
+def _limit(
+    document: Json, body: Json, loss: Loss, quirks: Quirks, model: ModelEntry | None
+) -> None:
     limit = document.pop("max_completion_tokens", None)
+    # Whoever serves open weights sets a limit of his own.
+    most = model.max_output_tokens if model is not None and model.vendor != "open" else 0
     if limit is not None:
-        body[quirks.max_tokens] = limit
+        body[quirks.max_tokens] = min(limit, most) if most else limit
+        if most and limit > most:
+            loss.add("max_completion_tokens")
     stop = document.pop("stop", None)
     if stop:
         body["stop"] = stop[: quirks.max_stop]
@@ -134,12 +140,17 @@ def _shape(document: Json, body: Json, loss: Loss, quirks: Quirks) -> None:
     body["messages"] = [rule, *body["messages"]]
 
 
-def _tools(document: Json, body: Json, loss: Loss, quirks: Quirks) -> None:
+def _tools(
+    document: Json, body: Json, loss: Loss, quirks: Quirks, model: ModelEntry | None
+) -> None:
     tools = []
     for tool in document.pop("tools", None) or ():
         kind = tool.get("type")
         if kind == "web_search":
-            _search(tool.get("web_search") or {}, body, loss, quirks)
+            if _searches(quirks, model):
+                _search(tool.get("web_search") or {}, body, loss)
+            else:
+                loss.add("tools.web_search")
         elif kind in ("function", "custom"):
             if quirks.keeps_cache_control or "cache_control" not in tool:
                 tools.append(tool)
@@ -154,10 +165,13 @@ def _tools(document: Json, body: Json, loss: Loss, quirks: Quirks) -> None:
         document.pop(name, None)
 
 
-def _search(search: Json, body: Json, loss: Loss, quirks: Quirks) -> None:
-    if not quirks.web_search:
-        loss.add("tools.web_search")
-        return
+def _searches(quirks: Quirks, model: ModelEntry | None) -> bool:
+    if quirks.web_search == "catalog":
+        return model is None or model.web_search
+    return quirks.web_search == "any"
+
+
+def _search(search: Json, body: Json, loss: Loss) -> None:
     for name in _SEARCH_ONLY:
         if search.get(name):
             loss.add(f"tools.web_search.{name}")

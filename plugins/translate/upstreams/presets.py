@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from pipeline.api import Backend, PluginConfig
+from pipeline.api.data_files import parse_data
 from plugins.translate.credentials.keys import bearer
 from plugins.translate.formats import ProviderSpec
 from plugins.translate.upstreams.openai import OpenAIUpstream
@@ -25,9 +26,7 @@ def preset_specs() -> tuple[ProviderSpec, ...]:
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """Return the presets by name."""
-    import yaml  # noqa: PLC0415 - whoever uses no preset need not wait for it
-
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(_text())
+    loaded: dict[str, dict[str, Any]] = parse_data(_text())
     return loaded
 
 

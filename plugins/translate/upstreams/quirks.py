@@ -34,7 +34,8 @@ class Quirks:
         efforts: levels that it takes; empty where the model decides.
         thinking_text: field of an assistant's message that takes earlier thinking, if any.
         guided: how it takes guided decoding: vLLM's way, llama.cpp's `grammar`, or not at all.
-        web_search: whether it takes `web_search_options`.
+        web_search: for which models it takes `web_search_options`: any, or those of which the
+            catalog knows that they search.
         takes: canonical fields beyond OpenAI's that it takes (`top_k`).
         renames: top-level fields that it has under another name.
         unsupported: fields that it refuses or ignores, dotted and without indices.
@@ -58,7 +59,7 @@ class Quirks:
     efforts: tuple[str, ...] = ()
     thinking_text: str = ""
     guided: Literal["vllm", "grammar", ""] = ""
-    web_search: bool = False
+    web_search: Literal["any", "catalog", ""] = ""
     takes: frozenset[str] = frozenset()
     renames: Mapping[str, str] = field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ OPENAI = Quirks(
             "openai.input_tokens",
         }
     ),
-    web_search=True,
+    web_search="catalog",
     counts="openai",
 )
 """OpenAI itself."""

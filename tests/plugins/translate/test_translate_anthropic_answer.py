@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from pipeline.api import FrameDecoder, Headers
+from pipeline.api import Headers
 from plugins.translate.canonical import CanonicalCall
 from plugins.translate.formats import Fault
 from plugins.translate.upstreams.anthropic import AnthropicOptions, AnthropicUpstream
+from tests.support import decoding
 from tests.support.folding import comparable, fold
 from tests.support.providers.anthropic import frames
 from tests.support.providers.anthropic_answers import events, message
@@ -59,10 +60,7 @@ def streamed(document):
 
 
 def decoded(pieces):
-    decoder, cut = UPSTREAM.decoder(CALL), FrameDecoder(2**20)
-    read = [frame for piece in pieces for frame in cut.feed(piece)] + cut.finish()
-    found = [chunk for frame in read for chunk in decoder.event(frame.name, frame.data or "")]
-    return [*found, *decoder.end()]
+    return decoding.decoded(UPSTREAM, CALL, pieces)
 
 
 # --- whole answers

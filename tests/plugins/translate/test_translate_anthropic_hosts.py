@@ -220,7 +220,7 @@ def native(document, dialect="anthropic.messages"):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", ["vertex", "bedrock"])
 async def test_a_native_call_is_what_the_host_wants(simulator, host, stream):
     document = {
         "model": "asked",
@@ -228,37 +228,34 @@ async def test_a_native_call_is_what_the_host_wants(simulator, host, stream):
         "messages": [{"role": "user", "content": "hi"}],
         **({"stream": True} if stream else {}),
     }
-    headers = {"anthropic-version": "2023-06-01"}
+    wrap = HOSTS[host].native["anthropic.messages"].wrap
 
-    outgoing = HOSTS[host].native_request(native(document), "sim-x")
+    outgoing = wrap(native(document), "sim-x", Headers(), Loss())
 
     path = BASES[host] + outgoing.path
-    async with simulator.post(path, json=outgoing.document, headers=headers) as response:
+    async with simulator.post(path, json=outgoing.document) as response:
         assert response.status == 200, await response.text()
         is_json = response.content_type == "application/json"
         assert is_json is not stream
     assert document["model"] == "asked"
 
 
-@pytest.mark.parametrize("host", ["anthropic", "vertex"])
-async def test_a_native_count_is_what_the_host_wants(simulator, host):
+async def test_vertex_counts_a_native_call(simulator):
     document = {"model": "asked", "messages": [{"role": "user", "content": "hi"}]}
-    headers = {"anthropic-version": "2023-06-01"}
+    wrap = HOSTS["vertex"].native[anthropic.COUNT_DIALECT].wrap
 
-    outgoing = HOSTS[host].native_request(native(document, anthropic.COUNT_DIALECT), "sim-x")
+    outgoing = wrap(native(document, anthropic.COUNT_DIALECT), "sim-x", Headers(), Loss())
 
-    path = BASES[host] + outgoing.path
-    async with simulator.post(path, json=outgoing.document, headers=headers) as response:
+    path = BASES["vertex"] + outgoing.path
+    async with simulator.post(path, json=outgoing.document) as response:
         assert await response.json() == {"input_tokens": COUNTED}
     assert outgoing.document["model"] == "sim-x"
 
 
 def test_only_anthropic_takes_native_calls_as_they_are():
-    assert {name: host.rewrites_native for name, host in HOSTS.items()} == {
-        "anthropic": False,
-        "vertex": True,
-        "bedrock": True,
-    }
+    wrapped = {name for name, host in HOSTS.items() if host.native["anthropic.messages"].wrap}
+
+    assert wrapped == {"vertex", "bedrock"}
     assert "anthropic.count_tokens" not in HOSTS["bedrock"].native
 
 
@@ -364,6 +361,16 @@ def test_anthropics_key_has_a_header_of_its_own():
     signed = anthropic.SPEC.credential(made).sign(Unsigned("POST", "h", "/", {}, b""))
 
     assert signed.headers == {"x-api-key": "k-1"}
+
+
+@pytest.mark.parametrize("key", ["", "sk-ant-api03-ours"])
+def test_an_accounts_token_is_a_bearer(key):
+    token = "sk-ant-oat01-theirs"
+    credential = anthropic.AnthropicKey(key)
+
+    signed = credential.sign(Unsigned("POST", "h", "/", {}, b"", client_key=token))
+
+    assert signed.headers == {"authorization": f"Bearer {token}"}
 
 
 @pytest.mark.parametrize(

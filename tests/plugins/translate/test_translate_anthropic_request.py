@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from pipeline.api import InvalidCall, ModelEntry
@@ -11,32 +9,11 @@ from pipeline.api.catalog import Reasoning
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.upstreams import anthropic_request
 from plugins.translate.upstreams.anthropic import AnthropicOptions, AnthropicUpstream
+from tests.support.canonical_calls import CACHED, HI, PDF, PNG, WEATHER, called, results
 from tests.support.providers.anthropic_rules import check
 
-PNG = base64.b64encode(b"\x89PNG").decode()
-PDF = base64.b64encode(b"%PDF-1.7").decode()
-HI = [{"role": "user", "content": "hi"}]
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
-CALLED = {
-    "role": "assistant",
-    "content": None,
-    "tool_calls": [
-        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city":1}'}},
-        {"id": "b", "type": "function", "function": {"name": "weather", "arguments": ""}},
-    ],
-}
-RESULTS = [
-    {"role": "tool", "tool_call_id": "a", "content": "sun"},
-    {"role": "tool", "tool_call_id": "b", "content": "no such city", "is_error": True},
-]
-CACHED = {"type": "ephemeral", "ttl": "1h"}
+CALLED = called(None, "weather", "weather")
+RESULTS = results("no such city")
 
 
 def entry(**given):
@@ -49,9 +26,16 @@ ADAPTIVE = entry(
     sampling=False,
     reasoning=Reasoning(efforts=("none", "low", "medium", "high", "max"), adaptive=True),
 )
+UNASKED = entry(
+    max_output_tokens=64000,
+    sampling=False,
+    prefill=False,
+    reasoning=Reasoning(efforts=("low", "high"), adaptive=True, unasked=True),
+)
 ALWAYS = entry(reasoning=Reasoning(efforts=("low", "high"), adaptive=True, always=True))
 LEVELS = entry(reasoning=Reasoning(efforts=("low", "high")))
 OLD = entry(max_output_tokens=8192, json_schema=False)
+MODELS = {"budget": BUDGET, "adaptive": ADAPTIVE, "unasked": UNASKED}
 
 
 @pytest.fixture
@@ -637,7 +621,8 @@ def test_json_without_a_schema_is_an_instruction(request_of):
         ({"effort": "xhigh"}, ADAPTIVE, {"type": "adaptive"}, "high", []),
         ({"effort": "minimal"}, ADAPTIVE, {"type": "adaptive"}, "low", []),
         ({"budget_tokens": 9000}, ADAPTIVE, {"type": "adaptive"}, "high", []),
-        ({"effort": "none"}, ADAPTIVE, {"type": "disabled"}, None, []),
+        ({"effort": "none"}, ADAPTIVE, None, None, []),
+        ({"effort": "none"}, UNASKED, {"type": "disabled"}, None, []),
         ({"effort": "none"}, ALWAYS, None, None, ["reasoning.effort"]),
         ({"effort": "low"}, OLD, None, None, ["reasoning"]),
         ({"effort": "none"}, OLD, None, None, []),
@@ -676,11 +661,24 @@ def test_sampling_gives_way_to_thinking(request_of):
 def test_a_forced_tool_comes_before_thinking(request_of):
     asked = {"reasoning": {"effort": "low"}, "tools": [WEATHER], "tool_choice": "required"}
 
-    manual, adaptive = request_of(asked, model=BUDGET), request_of(asked, model=ADAPTIVE)
+    sent = {name: request_of(asked, model=model) for name, model in MODELS.items()}
 
-    assert "thinking" not in body_of(manual)
-    assert body_of(adaptive)["thinking"] == {"type": "disabled"}
-    assert manual[1] == adaptive[1] == ["reasoning"]
+    assert {name: body_of(one).get("thinking") for name, one in sent.items()} == {
+        "budget": None,
+        "adaptive": None,
+        "unasked": {"type": "disabled"},
+    }
+    assert all(one[1] == ["reasoning"] for one in sent.values())
+
+
+def test_a_model_that_does_not_go_on_from_an_answer_is_asked_to(request_of):
+    turn = {"role": "assistant", "content": "Well, "}
+
+    result = request_of({"messages": [*HI, turn]}, model=UNASKED)
+
+    roles = [one["role"] for one in body_of(result)["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert result[1] == ["messages.role"]
 
 
 def test_a_model_that_always_thinks_cannot_be_forced(request_of):
@@ -756,3 +754,12 @@ def test_tokens_are_counted_of_what_has_some(request_of):
 )
 def test_odd_calls_still_make_requests(request_of, odd):
     assert body_of(request_of(odd, is_odd=True))["messages"][0]["role"] == "user"
+
+
+def test_what_a_client_says_in_anthropics_own_words_is_anthropics(request_of):
+    asked = {"inference_geo": "eu", "speed": "fast", "context_management": {"edits": []}}
+
+    body, lost = request_of(asked, is_odd=True)
+
+    assert {name: body.document[name] for name in asked} == asked
+    assert lost == []

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api import InvalidCall
+from plugins.translate.call_types import check_types
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.formats import Fault
 from plugins.translate.upstreams.bedrock_converse import BedrockUpstream
@@ -138,6 +139,7 @@ def test_any_call_is_carried_or_refused(document, model):
     asked = {"messages": [{"role": "user", "content": "hi"}], **document}
 
     with contextlib.suppress(InvalidCall):
+        check_types(asked)
         json.dumps(UPSTREAM.request(CanonicalCall("chat", asked, model), Loss()).document)
 
 
@@ -166,5 +168,5 @@ def test_a_field_of_the_wrong_type_is_named(field, value):
     asked = {"messages": [{"role": "user", "content": "hi"}], field: value}
 
     with pytest.raises(InvalidCall) as raised:
-        UPSTREAM.request(CanonicalCall("chat", asked, "anthropic.c"), Loss())
+        check_types(asked)
     assert (raised.value.code, raised.value.param) == ("invalid_value", field)

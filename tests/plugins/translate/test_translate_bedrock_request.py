@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from urllib.parse import quote
 
@@ -17,11 +16,9 @@ from plugins.translate.upstreams import bedrock_converse_request
 from plugins.translate.upstreams.bedrock_converse import BedrockUpstream
 from plugins.translate.upstreams.bedrock_converse_request import BedrockOptions
 from plugins.translate.upstreams.bedrock_models import base_model, vendor_of
+from tests.support.canonical_calls import CACHED, HI, PDF, PNG, WEATHER, called, results
 from tests.support.providers.bedrock_rules import check_path_and_body
 
-PNG = base64.b64encode(b"\x89PNG").decode()
-PDF = base64.b64encode(b"%PDF-1.7").decode()
-HI = [{"role": "user", "content": "hi"}]
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "us.amazon.nova-2-lite-v1:0"
 LLAMA = "meta.llama3-1-70b-instruct-v1:0"
@@ -30,32 +27,13 @@ GPT_OSS = "openai.gpt-oss-120b-1:0"
 QWEN = "qwen.qwen3-32b-v1:0"
 DEEPSEEK = "deepseek.v3-v1:0"
 PROFILE = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc123"
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
 SPEC = {
     "name": "weather",
     "description": "The weather.",
     "inputSchema": {"json": WEATHER["function"]["parameters"]},
 }
-CALLED = {
-    "role": "assistant",
-    "content": None,
-    "tool_calls": [
-        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city":1}'}},
-        {"id": "b", "type": "function", "function": {"name": "weather", "arguments": ""}},
-    ],
-}
-RESULTS = [
-    {"role": "tool", "tool_call_id": "a", "content": "sun"},
-    {"role": "tool", "tool_call_id": "b", "content": "no such city", "is_error": True},
-]
-CACHED = {"type": "ephemeral", "ttl": "1h"}
+CALLED = called(None, "weather", "weather")
+RESULTS = results("no such city")
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
 
@@ -69,6 +47,11 @@ ADAPTIVE = entry(
     max_output_tokens=64000,
     sampling=False,
     reasoning=Reasoning(efforts=("none", "low", "medium", "high", "max"), adaptive=True),
+)
+UNASKED = entry(
+    max_output_tokens=64000,
+    prefill=False,
+    reasoning=Reasoning(efforts=("low", "high"), adaptive=True, unasked=True),
 )
 OLD = entry(max_output_tokens=8192, json_schema=False)
 MUTE = entry(max_output_tokens=8192, json_schema=False, tools=False)
@@ -629,7 +612,7 @@ def test_json_is_asked_for_in_words_where_nothing_enforces_it(translate, asked, 
         ),
         (
             CLAUDE,
-            ADAPTIVE,
+            UNASKED,
             {"reasoning": {"effort": "none"}},
             {"thinking": {"type": "disabled"}},
             None,
@@ -875,3 +858,29 @@ def test_any_conversation_becomes_a_valid_one(given_turns):
     )
 
     check_path_and_body(outgoing.path, outgoing.document)
+
+
+def test_a_model_that_does_not_go_on_from_an_answer_is_asked_to(translate):
+    turn = {"role": "assistant", "content": "Well, "}
+
+    outgoing, lost = translate({"messages": [*HI, turn]}, known=UNASKED)
+
+    roles = [one["role"] for one in outgoing.document["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert lost == ["messages.role"]
+
+
+def test_what_a_client_says_in_converses_own_words_is_converses(translate):
+    asked = {
+        "additionalModelRequestFields": {"top_k": 5, "odd": 1},
+        "performanceConfig": {"latency": "optimized"},
+        "guardrailConfig": {"guardrailIdentifier": "theirs", "guardrailVersion": "1"},
+    }
+    ours = BedrockOptions(guardrail_id="ours", guardrail_version="2")
+
+    free, lost = translate(asked)
+    guarded, _ = translate(asked, options=ours)
+
+    assert {name: free.document[name] for name in asked} == asked
+    assert lost == []
+    assert guarded.document["guardrailConfig"]["guardrailIdentifier"] == "ours"

@@ -156,6 +156,7 @@ async def test_embeddings(simulator):
     assert status == 200
     made = CreateEmbeddingResponse.model_validate_json(body)
     assert [len(one.embedding) for one in made.data] == [256, 256]
+    assert (made.usage.prompt_tokens, made.usage.total_tokens) == (2, 2)
 
 
 async def test_reranking(simulator):

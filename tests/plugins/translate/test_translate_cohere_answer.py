@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from pipeline.api import FrameDecoder, Headers
+from pipeline.api import Headers
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.formats import Fault
 from plugins.translate.upstreams.cohere import CohereOptions, CohereUpstream
+from tests.support import decoding
 from tests.support.folding import comparable, fold
 from tests.support.providers.cohere import embeddings, frames, ranking
 from tests.support.providers.cohere_answers import CITED, response
@@ -58,10 +59,7 @@ def message(question):
 
 
 def decoded(pieces):
-    decoder, cut = UPSTREAM.decoder(CALL), FrameDecoder(2**20)
-    read = [frame for piece in pieces for frame in cut.feed(piece)] + cut.finish()
-    found = [chunk for frame in read for chunk in decoder.event(frame.name, frame.data or "")]
-    return [*found, *decoder.end()]
+    return decoding.decoded(UPSTREAM, CALL, pieces)
 
 
 # --- whole answers

@@ -11,28 +11,17 @@ from pipeline.api.catalog import Reasoning
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.upstreams import cohere_request
 from plugins.translate.upstreams.cohere import CohereOptions, CohereUpstream
+from tests.support.canonical_calls import HI, PNG, called, results
 from tests.support.providers.cohere_rules import check_chat, check_embed, check_rerank
 
-PNG = base64.b64encode(b"\x89PNG").decode()
-HI = [{"role": "user", "content": "hi"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "description": "The weather.", "parameters": SCHEMA},
 }
 TIME = {"type": "function", "function": {"name": "time"}}
-CALLED = {
-    "role": "assistant",
-    "content": "I will look.",
-    "tool_calls": [
-        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city":1}'}},
-        {"id": "b", "type": "function", "function": {"name": "time", "arguments": ""}},
-    ],
-}
-RESULTS = [
-    {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "sun"}]},
-    {"role": "tool", "tool_call_id": "b", "content": "no clock", "is_error": True},
-]
+CALLED = called("I will look.", "weather", "time")
+RESULTS = results("no clock", [{"type": "text", "text": "sun"}])
 
 
 def entry(**given):

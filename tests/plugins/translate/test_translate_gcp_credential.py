@@ -253,18 +253,6 @@ async def test_a_clients_own_credential_goes_first_where_the_backend_allows_it(k
     assert (await signed(credential, brought)).headers == headers
 
 
-async def test_a_clients_key_for_us_is_never_sent_to_google(google, account):
-    options = GcpOptions(service_account=SecretStr(json.dumps(account)))
-    brought = Unsigned("POST", "h", "/", {}, b"", client_key="sk-ours")
-    credential = credential_of(options)
-    await credential.start()
-
-    found = await signed(credential, brought)
-    await credential.close()
-
-    assert found.headers == {"authorization": "Bearer t1"}
-
-
 @pytest.mark.parametrize("text", ["{", "[1]", "1"])
 def test_a_service_account_must_be_a_json_object(text):
     with pytest.raises(ValueError, match="no JSON object"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from pipeline.api import FrameDecoder, Headers, InvalidCall
+from pipeline.api import Headers, InvalidCall
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.clients.chat import ChatClient
 from plugins.translate.clients.messages import MessagesClient
@@ -18,6 +18,7 @@ from plugins.translate.formats import Fault
 from plugins.translate.upstreams.gemini import GeminiOptions, GeminiUpstream
 from plugins.translate.upstreams.gemini_signatures import NOT_SIGNED, packed
 from plugins.translate.upstreams.gemini_vertex import VertexGeminiOptions, VertexGeminiUpstream
+from tests.support import decoding
 from tests.support.folding import comparable, fold
 from tests.support.providers.gemini import embeddings, frames
 from tests.support.providers.gemini_answers import GROUNDED, events, response
@@ -69,10 +70,7 @@ def streamed(document):
 
 
 def decoded(pieces):
-    decoder, cut = UPSTREAM.decoder(CALL), FrameDecoder(2**20)
-    read = [frame for piece in pieces for frame in cut.feed(piece)] + cut.finish()
-    found = [chunk for frame in read for chunk in decoder.event(frame.name, frame.data or "")]
-    return [*found, *decoder.end()]
+    return decoding.decoded(UPSTREAM, CALL, pieces)
 
 
 # --- whole answers
@@ -201,6 +199,16 @@ def test_finish_reasons(question, ending):
     choice = answer(question)["choices"][0]
 
     assert choice | ending == choice
+
+
+@pytest.mark.parametrize("reason", ["LANGUAGE", "OTHER", "BLOCKLIST", "SPII"])
+def test_an_answer_that_gemini_gave_up_is_filtered(reason):
+    document = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": reason}]}
+
+    choice = UPSTREAM.answer(document, CALL)["choices"][0]
+
+    assert choice["finish_reason"] == "content_filter"
+    assert choice["native_finish_reason"] == reason
 
 
 def test_a_blocked_prompt_and_a_filtered_answer_say_why():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from pipeline.api import InvalidCall, ModelEntry
@@ -13,29 +11,14 @@ from plugins.translate.upstreams import gemini_request
 from plugins.translate.upstreams.gemini import GeminiOptions, GeminiUpstream, SafetySetting
 from plugins.translate.upstreams.gemini_signatures import NOT_SIGNED, packed
 from plugins.translate.upstreams.gemini_vertex import VertexGeminiOptions, VertexGeminiUpstream
+from tests.support.canonical_calls import HI, PNG, WEATHER, called, results
 from tests.support.providers.gemini_rules import SIGNATURE, check
 
-PNG = base64.b64encode(b"\x89PNG").decode()
-HI = [{"role": "user", "content": "hi"}]
 HI_CONTENTS = [{"role": "user", "parts": [{"text": "hi"}]}]
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-WEATHER = {
-    "type": "function",
-    "function": {"name": "weather", "description": "The weather.", "parameters": SCHEMA},
-}
+SCHEMA = WEATHER["function"]["parameters"]
 TIME = {"type": "function", "function": {"name": "time"}}
-CALLED = {
-    "role": "assistant",
-    "content": None,
-    "tool_calls": [
-        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city":1}'}},
-        {"id": "b", "type": "function", "function": {"name": "time", "arguments": ""}},
-    ],
-}
-RESULTS = [
-    {"role": "tool", "tool_call_id": "a", "content": "sun"},
-    {"role": "tool", "tool_call_id": "b", "content": "no clock", "is_error": True},
-]
+CALLED = called(None, "weather", "time")
+RESULTS = results("no clock")
 SEARCH = {"type": "web_search", "web_search": {}}
 
 
@@ -657,3 +640,30 @@ def test_a_count_leaves_out_what_does_not_count(request_of):
     }
     assert vertex.path.endswith("/gemini-3-test:countTokens")
     assert vertex.document == counted
+
+
+def test_vertex_counts_without_a_choice_of_tools(request_of):
+    asked = {"tools": [TIME], "tool_choice": "required"}
+
+    studio = request_of(asked, operation="count_tokens")[0]
+    vertex = request_of(asked, operation="count_tokens", vertex={"project": "p"})[0]
+
+    assert "toolConfig" in studio.document["generateContentRequest"]
+    assert vertex.document.keys() == {"contents", "tools"}
+
+
+def test_what_a_client_says_in_geminis_own_words_is_geminis(request_of):
+    settings = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    asked = {
+        "temperature": 0.5,
+        "generationConfig": {"temperature": 0.9, "mediaResolution": "MEDIA_RESOLUTION_LOW"},
+        "safetySettings": settings,
+        "cachedContent": "cachedContents/c",
+    }
+
+    result = request_of(asked)
+
+    assert body_of(result)["generationConfig"] == asked["generationConfig"]
+    assert body_of(result)["safetySettings"] == settings
+    assert body_of(result)["cachedContent"] == "cachedContents/c"
+    assert result[1] == []

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from urllib.parse import urlsplit
+
 import pytest
 
-from pipeline.api import Headers
+from pipeline.api import Backend, Headers, Request
+from plugins.translate.clients import CLIENTS
+from plugins.translate.connection import ProviderConnection
 from plugins.translate.credentials.contract import Unsigned
 from plugins.translate.credentials.keys import KeyCredential, bearer, brought_key
+from plugins.translate.upstreams.openai import SPEC
+from tests.support.translate_matrix import Key
 
 
 def request(client_key=""):
@@ -62,6 +69,34 @@ async def test_a_key_needs_neither_start_nor_body():
     await credential.close()
 
     assert credential.covers_body is False
+
+
+CLIENTS_KEYS = {"authorization": b"Bearer theirs", "x-own": b"named"}
+
+
+@pytest.mark.parametrize(
+    ("credential", "key_header", "brought"),
+    [
+        (Key(), "", ""),
+        (Key(), "x-own", "named"),
+        (bearer("ours"), "", "ours"),
+        (bearer("ours"), "x-own", "named"),
+        (bearer(""), "", "theirs"),
+    ],
+)
+def test_a_clients_key_goes_on_only_where_the_backend_allows_it(credential, key_header, brought):
+    spec = replace(SPEC, credential=lambda _: credential)
+    url = urlsplit("https://h/v1")
+    backend = Backend("b", "openai", url, key_header=key_header, options=SPEC.options())
+    request = Request("GET", "/v1/files", "", "gateway", Headers(CLIENTS_KEYS.items()))
+
+    attempt = ProviderConnection(backend, spec, CLIENTS).prepare(request, None)
+
+    if isinstance(credential, Key):
+        assert [one.client_key for one in credential.signed] == [brought]
+    else:
+        assert attempt.headers.set["authorization"] == f"Bearer {brought}"
+    assert "x-own" in attempt.headers.remove or not key_header
 
 
 @pytest.mark.parametrize(

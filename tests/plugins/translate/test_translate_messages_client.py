@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pipeline.api import FrameDecoder
+from pipeline.api import Call, FrameDecoder
 from plugins.translate.canonical import CanonicalCall, Loss
 from plugins.translate.clients.messages import CountTokensClient, MessagesClient
 from plugins.translate.formats import Fault
+from plugins.translate.translation import error_document
 from plugins.translate.upstreams.anthropic import AnthropicOptions, AnthropicUpstream
 from tests.support.providers.anthropic_answers import events, message
 from tests.support.providers.anthropic_rules import check
+from tests.support.translate_matrix import DIALECTS
 
 EVENT = TypeAdapter(RawMessageStreamEvent)
 CLIENT = MessagesClient()
@@ -761,7 +763,8 @@ def test_other_choices_than_the_first_are_left_out():
     ],
 )
 def test_a_fault_is_an_error_event(fault, kind):
-    raw = CLIENT.encoder(CALL).fault(fault)
+    call = Call(DIALECTS[CLIENT.dialect], CALL, None)
+    raw = CLIENT.encoder(CALL).fault(error_document(call, fault), fault.status)
 
     name, data = raw.decode().split("\n")[:2]
     error = json.loads(data.removeprefix("data: "))
@@ -811,3 +814,24 @@ def test_whatever_comes_the_events_are_in_order_and_no_call_is_lost(deltas, call
     assert "".join(block.get("text", "") for block in found) == "".join(
         delta.get("content", "") for delta in deltas
     )
+
+
+IN_A_PAGE = {
+    "type": "page_location",
+    "cited_text": "so",
+    "document_index": 0,
+    "document_title": "t",
+    "start_page_number": 1,
+    "end_page_number": 2,
+}
+
+
+def test_citations_of_documents_reach_a_client_who_has_words_for_them():
+    cohere = {"start": 0, "end": 2, "text": "so", "sources": []}
+
+    (block,) = answered({"content": "So.", "citations": [IN_A_PAGE, cohere]})["content"]
+    streamed = written([{"choices": [{"delta": {"content": "So.", "citations": [IN_A_PAGE]}}]}])
+
+    assert block["citations"] == [IN_A_PAGE]
+    deltas = [event["delta"] for event in streamed if event["type"] == "content_block_delta"]
+    assert deltas[-1] == {"type": "citations_delta", "citation": IN_A_PAGE}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -20,6 +19,7 @@ from plugins.translate.formats import Fault
 from plugins.translate.translation import SseCut
 from plugins.translate.upstreams.mistral import MistralOptions, MistralUpstream
 from plugins.translate.upstreams.mistral_request import tool_id
+from tests.support import decoding
 from tests.support.folding import comparable, fold
 from tests.support.providers import mistral as simulated
 from tests.support.providers.openai import ANSWER, THOUGHT
@@ -47,14 +47,7 @@ def asked(text, **fields):
 
 
 def decoded(raw, cuts=()):
-    cut, decoder = SseCut(), MISTRAL.decoder(call({}, stream=True))
-    places = [0, *sorted(place % len(raw) for place in cuts), len(raw)]
-    found = []
-    for start, end in pairwise(places):
-        for name, data in cut.feed(raw[start:end]):
-            found += decoder.event(name, data)
-    is_broken = found and isinstance(found[-1], Fault)
-    return found if is_broken else [*found, *decoder.end()]
+    return decoding.decoded(MISTRAL, call({}, stream=True), decoding.pieces(raw, cuts))
 
 
 FIELDS = [

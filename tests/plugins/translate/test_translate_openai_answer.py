@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,11 +12,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pipeline.api import Headers
 from plugins.translate.canonical import CanonicalCall
 from plugins.translate.formats import Fault
-from plugins.translate.translation import SseCut
 from plugins.translate.upstreams.openai import OpenAIUpstream
 from plugins.translate.upstreams.openai_errors import response_fault
 from plugins.translate.upstreams.presets import preset_quirks
 from plugins.translate.upstreams.quirks import OPENAI
+from tests.support import decoding
 from tests.support.folding import comparable, fold
 from tests.support.providers.openai import THOUGHT, chat_answer, frames
 
@@ -36,14 +35,7 @@ def body(question):
 
 
 def decoded(raw, cuts=(), upstream=UPSTREAM):
-    cut, decoder = SseCut(), upstream.decoder(CALL)
-    places = [0, *sorted(place % len(raw) for place in cuts), len(raw)]
-    found = []
-    for start, end in pairwise(places):
-        for name, data in cut.feed(raw[start:end]):
-            found += decoder.event(name, data)
-    is_broken = found and isinstance(found[-1], Fault)
-    return found if is_broken else [*found, *decoder.end()]
+    return decoding.decoded(upstream, CALL, decoding.pieces(raw, cuts))
 
 
 def sse(*documents):

@@ -388,3 +388,43 @@ def test_a_field_that_is_taken_out_is_gone_and_the_document_stays_as_it_was(docu
 def test_the_simulator_refuses_what_openai_refuses(body):
     with pytest.raises(Mismatch):
         check_chat(body)
+
+
+# --- what the catalog knows
+@pytest.mark.parametrize(
+    ("model", "limit", "lost"),
+    [
+        ("gpt-4o", 16384, ("max_completion_tokens",)),
+        (MODEL, 32000, ()),
+        ("llama-3.3-70b", 32000, ()),
+    ],
+)
+def test_a_limit_over_the_models_own_is_the_models(model, limit, lost):
+    body, found = sent(said(user(), max_completion_tokens=32000), model=model)
+
+    assert (body["max_completion_tokens"], found) == (limit, lost)
+
+
+@pytest.mark.parametrize(
+    ("model", "searches"), [("gpt-5", False), ("gpt-5-search-api", True), (MODEL, True)]
+)
+def test_only_models_that_search_are_asked_to(model, searches):
+    search = {"type": "web_search", "web_search": {"search_context_size": "low"}}
+
+    body, lost = sent(said(user(), tools=[search]), model=model)
+
+    assert ("web_search_options" in body) is searches
+    assert lost == (() if searches else ("tools.web_search",))
+
+
+def test_ids_of_calls_that_are_too_long_for_openai_are_shortened_alike():
+    long = "functions.weather:" + "0" * 40
+    turn = {"role": "assistant", "content": None, "tool_calls": [{**CALL, "id": long}, CALL]}
+    results = [{"role": "tool", "tool_call_id": one, "content": "x"} for one in (long, "call_1")]
+
+    body, _ = sent(said(user(), turn, *results))
+
+    asked, answered = body["messages"][1]["tool_calls"], body["messages"][2:]
+    assert [one["id"] for one in asked] == [one["tool_call_id"] for one in answered]
+    assert len(asked[0]["id"]) <= 40
+    assert asked[1]["id"] == "call_1"

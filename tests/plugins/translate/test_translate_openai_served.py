@@ -203,13 +203,8 @@ def test_organization_and_project_are_headers_of_translated_calls():
     }
 
 
-def test_a_native_call_keeps_its_document_but_for_the_model():
-    call = SimpleNamespace(
-        dialect=SimpleNamespace(name="openai.responses"), document={"model": "a", "input": "b"}
-    )
-    outgoing = OPENAI.native_request(call, "z")
-
-    assert (outgoing.path, outgoing.document) == ("/responses", {"model": "z", "input": "b"})
+def test_native_calls_go_on_as_they_are():
+    assert {native.wrap for native in OPENAI.native.values()} == {None}
 
 
 # --- Azure
@@ -239,9 +234,8 @@ async def test_azure_has_a_path_for_every_way_to_name_it(options, base, path, qu
     upstream = AzureUpstream(AzureOpenAIOptions(**options), base)
     document = {"messages": [{"role": "user", "content": "hi"}]}
     outgoing = upstream.request(CanonicalCall("chat", document, "my gpt"), Loss())
-    native = upstream.native_request(
-        SimpleNamespace(dialect=SimpleNamespace(name="openai.chat"), document=document), "my gpt"
-    )
+    wrap = upstream.native["openai.chat"].wrap
+    call = SimpleNamespace(dialect=SimpleNamespace(name="openai.chat"), document=document)
     application, seen = azure_simulator.app()
     async with TestClient(TestServer(application)) as client:
         url = client.make_url("/").with_path(base.rstrip("/") or "/")
@@ -251,18 +245,19 @@ async def test_azure_has_a_path_for_every_way_to_name_it(options, base, path, qu
     assert response.status == 200
     assert base.rstrip("/") + outgoing.path.partition("?")[0] == path
     assert seen[0].query == (f"api-version={query}" if query else "")
-    assert native.path == outgoing.path
-    assert upstream.rewrites_native is (outgoing.path != "/chat/completions")
+    if outgoing.path == "/chat/completions":
+        assert wrap is None
+    else:
+        assert wrap(call, "my gpt", Headers(), Loss()).path == outgoing.path
 
 
 def test_azures_dated_api_has_responses_beside_its_deployments_and_counts_nothing():
     upstream = AzureUpstream(AzureOpenAIOptions(api_version="2025-04-01-preview"), "")
     call = SimpleNamespace(dialect=SimpleNamespace(name="openai.responses"), document={})
 
-    assert (
-        upstream.native_request(call, "d").path
-        == "/openai/responses?api-version=2025-04-01-preview"
-    )
+    outgoing = upstream.native["openai.responses"].wrap(call, "d", Headers(), Loss())
+
+    assert outgoing.path == "/openai/responses?api-version=2025-04-01-preview"
     assert "count_tokens" not in upstream.operations
     assert "rerank" not in upstream.operations
     assert "openai.input_tokens" not in upstream.native

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.api import Call
 from plugins.translate.canonical import Loss
 from plugins.translate.chunks import chunks_of
 from plugins.translate.clients.responses import ResponsesClient
 from plugins.translate.formats import Fault
+from plugins.translate.translation import error_document
 from tests.support.canonical_answers import (
     CITATION,
     CITED,
@@ -26,6 +28,7 @@ from tests.support.canonical_answers import (
     tool_call,
 )
 from tests.support.responses_stream import checked, final, read
+from tests.support.translate_matrix import DIALECTS
 
 CLIENT = ResponsesClient()
 CALL = {"model": "m", "input": "hi"}
@@ -426,6 +429,10 @@ def test_only_the_first_choice_is_the_response():
     )
 
 
+def worded(fault):
+    return error_document(Call(DIALECTS[CLIENT.dialect], CALL, None), fault)
+
+
 @pytest.mark.parametrize(
     ("status", "word", "kind"),
     [
@@ -437,7 +444,7 @@ def test_only_the_first_choice_is_the_response():
 def test_a_fault_fails_the_response_and_is_an_error(status, word, kind):
     encoder = CLIENT.encoder(CALL)
     raw = encoder.chunk(piece({"content": "x"}))
-    raw += encoder.fault(Fault(status, "some_code", "words", param="p"))
+    raw += encoder.fault(worded(Fault(status, "some_code", "words", param="p")), status)
 
     *_, failed, error = read(raw)
 
@@ -450,7 +457,9 @@ def test_a_fault_fails_the_response_and_is_an_error(status, word, kind):
 
 
 def test_a_fault_before_anything_else_is_an_error_alone():
-    assert kinds(read(CLIENT.encoder(CALL).fault(Fault(502, "c", "words")))) == ["error"]
+    raw = CLIENT.encoder(CALL).fault(worded(Fault(502, "c", "words")), 502)
+
+    assert kinds(read(raw)) == ["error"]
 
 
 # --- OpenAI's own client
@@ -492,7 +501,8 @@ def test_openais_client_accumulates_the_same_response():
 
 def test_openais_client_raises_on_an_error_in_the_stream():
     encoder = CLIENT.encoder(CALL)
-    raw = encoder.chunk(piece({"content": "x"})) + encoder.fault(Fault(429, "c", "slow down"))
+    raw = encoder.chunk(piece({"content": "x"}))
+    raw += encoder.fault(worded(Fault(429, "c", "slow down")), 429)
 
     with sdk(raw) as client:
         stream = client.responses.create(model="m", input="hi", stream=True)

@@ -11,9 +11,7 @@ import asyncio
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +19,7 @@ from aiohttp import web
 from tests.support.providers import aws_frames
 from tests.support.providers.anthropic_answers import events, message, question
 from tests.support.providers.anthropic_rules import Refused, check
+from tests.support.providers.seen import SLOW_S, Seen, Simulator, asked_error
 
 Json = dict[str, Any]
 
@@ -29,25 +28,10 @@ BEDROCK_VERSION = "bedrock-2023-05-31"
 COUNTED = 42
 """What every count of tokens says."""
 
-_ERROR = re.compile(r"error (\d{3})")
 _TYPES = {429: "rate_limit_error", 500: "api_error", 503: "api_error", 529: "overloaded_error"}
-_SLOW_S = 5.0
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One request that came in."""
-
-    path: str
-    headers: dict[str, str]
-    body: Json
-
-
-class _Simulator:
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.seen: list[Seen] = []
-
+class _Simulator(Simulator):
     async def anthropic(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
         key = request.headers.get("x-api-key")
@@ -114,15 +98,15 @@ class _Simulator:
         if counts:
             return web.json_response({"inputTokens" if aws else "input_tokens": COUNTED})
         asked = question(body)
-        if found := _ERROR.search(asked):
-            kind = "ThrottlingException" if aws else _TYPES.get(int(found[1]), "api_error")
-            return refuse(int(found[1]), kind, "as you asked")
+        if status := asked_error(asked):
+            kind = "ThrottlingException" if aws else _TYPES.get(status, "api_error")
+            return refuse(status, kind, "as you asked")
         if "html" in asked:
             return web.Response(
                 status=502, text="<html>Bad gateway</html>", content_type="text/html"
             )
         if "slow" in asked:
-            await asyncio.sleep(_SLOW_S)
+            await asyncio.sleep(SLOW_S)
         if not body.get("stream"):
             return web.json_response(message(body))
         return await _stream(request, body, aws=aws)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -20,13 +18,13 @@ from botocore.credentials import ReadOnlyCredentials
 
 from tests.support.providers import bedrock_answers
 from tests.support.providers.bedrock_rules import Refused, check, check_signature
+from tests.support.providers.seen import Seen, asked_error
 
 Json = dict[str, Any]
 
 KEYS = ReadOnlyCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", "a-session-token")
 REGION = "us-west-2"
 
-_ERROR = re.compile(r"error (\d{3})")
 _ERRORS = {
     400: "ValidationException",
     403: "AccessDeniedException",
@@ -37,15 +35,6 @@ _ERRORS = {
     500: "InternalServerException",
     503: "ServiceUnavailableException",
 }
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request that came in."""
-
-    path: str
-    headers: dict[str, str]
-    body: Json
 
 
 class _Simulator:
@@ -73,10 +62,14 @@ class _Simulator:
         if verb == "count-tokens":
             return web.json_response({"inputTokens": bedrock_answers.COUNTED})
         if verb == "invoke":
-            return web.json_response(bedrock_answers.model_answer(model, document))
+            texts = document.get("texts") or [document.get("inputText") or ""]
+            tokens = sum(len(text.split()) for text in texts)
+            return web.json_response(
+                bedrock_answers.model_answer(model, document),
+                headers={"x-amzn-bedrock-input-token-count": str(tokens)},
+            )
         asked = bedrock_answers.question(params)
-        if found := _ERROR.search(asked):
-            status = int(found[1])
+        if status := asked_error(asked):
             return _error(status, _ERRORS[status], "as you asked")
         if "html" in asked:
             page = "<html>Bad gateway</html>"

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -20,39 +18,24 @@ from cohere.v2.types.v2rerank_response import V2RerankResponse
 
 from tests.support.providers.cohere_answers import events, question, response
 from tests.support.providers.cohere_rules import Refused, check_chat, check_embed, check_rerank
+from tests.support.providers.seen import SLOW_S, Seen, Simulator, asked_error
 
 Json = dict[str, Any]
 
-_ERROR = re.compile(r"error (\d{3})")
-_SLOW_S = 5.0
 
-
-@dataclass(frozen=True)
-class Seen:
-    """One request that came in."""
-
-    path: str
-    headers: dict[str, str]
-    body: Json
-
-
-class _Simulator:
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.seen: list[Seen] = []
-
+class _Simulator(Simulator):
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
         if (refused := self._refused(request, body, check_chat)) is not None:
             return refused
         asked = question(body)
-        if found := _ERROR.search(asked):
-            return _error(int(found[1]), "as you asked")
+        if status := asked_error(asked):
+            return _error(status, "as you asked")
         if "html" in asked:
             page = "<html>Bad gateway</html>"
             return web.Response(status=502, text=page, content_type="text/html")
         if "slow" in asked:
-            await asyncio.sleep(_SLOW_S)
+            await asyncio.sleep(SLOW_S)
         if not body["stream"]:
             return web.json_response(response(body))
         stream = web.StreamResponse(headers={"content-type": "text/event-stream"})

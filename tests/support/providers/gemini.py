@@ -9,40 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from tests.support.providers.gemini_answers import events, question, response
 from tests.support.providers.gemini_rules import Refused, check, check_embedding
+from tests.support.providers.seen import SLOW_S, Seen, Simulator, asked_error
 
 Json = dict[str, Any]
 
 COUNTED = 42
 """What every count of tokens says."""
 
-_ERROR = re.compile(r"error (\d{3})")
 _STATUS = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
-_SLOW_S = 5.0
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One request that came in."""
-
-    path: str
-    headers: dict[str, str]
-    body: Json
-
-
-class _Simulator:
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.seen: list[Seen] = []
-
+class _Simulator(Simulator):
     async def studio(self, request: web.Request) -> web.StreamResponse:
         key = request.headers.get("x-goog-api-key") or request.query.get("key")
         return await self._call(request, is_vertex=False, key=key)
@@ -78,13 +62,13 @@ class _Simulator:
             return web.json_response(embeddings(body, verb))
         check(body, model=model, is_vertex=is_vertex)
         asked = question(body)
-        if found := _ERROR.search(asked):
-            return error(int(found[1]), "as you asked", delay="7s")
+        if status := asked_error(asked):
+            return error(status, "as you asked", delay="7s")
         if "html" in asked:
             page = "<html>Bad gateway</html>"
             return web.Response(status=502, text=page, content_type="text/html")
         if "slow" in asked:
-            await asyncio.sleep(_SLOW_S)
+            await asyncio.sleep(SLOW_S)
         if verb == "generateContent":
             return web.json_response(response(body, model))
         if request.query.get("alt") != "sse":
