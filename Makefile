@@ -10,7 +10,7 @@ unexport PYTHONPATH VIRTUAL_ENV
 # Seconds of fuzzing, for all targets together.
 FUZZ_S ?= 60
 
-.PHONY: run test lint types arch unit fuzz fuzz-long e2e envoys docs bench bench-peers bench-page soak eval proto reference clean
+.PHONY: run test lint types arch unit fuzz fuzz-long e2e envoys docs bench bench-peers bench-page soak eval models proto reference clean
 
 # --without-pip: Debian's python3 has venv but not ensurepip unless python3-venv is installed;
 # the system's pip installs into the new environment just as well.
@@ -33,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run
 	@$(BIN)/dragoman run
 
-test: lint types arch unit
+test: lint types arch unit fuzz
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -84,12 +84,20 @@ soak: $(VENV)/.dev
 bench-page: $(VENV)/.dev
 	$(BIN)/python -m bench.page
 
+# How good the shipped models are, on the material in ../shared/data or DRAGOMAN_DATA.
 eval: $(VENV)/.dev
-	$(BIN)/python -m bench.evaluate
+	$(BIN)/python -m models.evaluation
+	$(BIN)/python -m models.cache_stream
+	$(BIN)/python -m models.routing --only-measure
 
-# Regenerates the wire module; a test fails when the committed files differ.
+# Makes every model again, from that material and fixed seeds: an hour on two cores.
+models: $(VENV)/.dev
+	$(BIN)/python -m models
+
+# Regenerates the messages on the wire; a test fails when the committed files differ.
 proto: $(VENV)/.dev
 	$(BIN)/python -m grpc_tools.protoc -Ipipeline/wire --python_out=pipeline/wire --pyi_out=pipeline/wire pipeline/wire/ext_proc.proto
+	$(BIN)/python -m grpc_tools.protoc -Ipipeline/inference/remote --python_out=pipeline/inference/remote --pyi_out=pipeline/inference/remote pipeline/inference/remote/oip.proto
 
 # Regenerates docs/reference; a test fails when the committed pages differ.
 reference: $(VENV)/.dev

@@ -5,6 +5,7 @@
     ├── PluginError        a plugin broke its contract
     │   ├── PluginTimeout  it took longer than its budget
     │   └── PluginNonsense it returned what no hook may return
+    ├── InferenceError     a signal of a model cannot be had
     ├── InvalidCall        the client's request is no valid LLM call
     └── InvalidHeader      a header name or value that HTTP does not allow
 
@@ -88,3 +89,16 @@ class InvalidCall(DragomanError):
 
 class InvalidHeader(DragomanError, ValueError):
     """Raised when a header edit would not be legal HTTP: one bad value costs the request a 500."""
+
+
+class InferenceError(DragomanError):
+    """Raised when a signal of a model cannot be had; `code` says why.
+
+    Args:
+        message: for people; holds nothing of the text.
+        code: `queue_full`, `deadline`, `unavailable`, `model_failed` or `text_too_large`.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -8,7 +8,7 @@ from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange, Request, Response
 from pipeline.api.headers import HeaderEdits, Headers
 from pipeline.api.outcome import Outcome, Step
-from pipeline.api.plugin import Plugin, PluginConfig
+from pipeline.api.plugin import Plugin, PluginConfig, last_user_text
 from pipeline.api.provider import (
     Attempt,
     Backend,
@@ -18,10 +18,11 @@ from pipeline.api.provider import (
     Translated,
     Translation,
 )
-from pipeline.api.signals import SignalFunction, Signals
+from pipeline.api.quantities import Duration, Secret, Size
+from pipeline.api.signals import Label, SignalFunction, Signals
 from pipeline.api.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
 from pipeline.api.text import Attachment, Segment, Tool, ToolCall, Usage
-from pipeline.errors import InvalidCall, InvalidHeader
+from pipeline.errors import InferenceError, InvalidCall, InvalidHeader
 
 __all__ = [
     "CONTINUE",
@@ -35,6 +36,7 @@ __all__ = [
     "Continue",
     "Decision",
     "Dialect",
+    "Duration",
     "Event",
     "Exchange",
     "Frame",
@@ -42,8 +44,10 @@ __all__ = [
     "FrameTooLong",
     "HeaderEdits",
     "Headers",
+    "InferenceError",
     "InvalidCall",
     "InvalidHeader",
+    "Label",
     "ModelEntry",
     "Outcome",
     "Plugin",
@@ -54,9 +58,11 @@ __all__ = [
     "Request",
     "Response",
     "Rewrite",
+    "Secret",
     "Segment",
     "SignalFunction",
     "Signals",
+    "Size",
     "Step",
     "Tool",
     "ToolCall",
@@ -65,4 +71,5 @@ __all__ = [
     "Usage",
     "encode_frame",
     "find_model",
+    "last_user_text",
 ]

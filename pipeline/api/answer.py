@@ -7,6 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pipeline.api.documents import is_same
 from pipeline.api.text import Segment, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Answer:
             ValueError: a segment has no place (`at`) in this answer.
         """
         document = self.dialect.with_answer_segments(self._document, segments)
-        return self if document == self._document else Answer(self.dialect, document)
+        return self if is_same(document, self._document) else Answer(self.dialect, document)
 
     def encode(self) -> bytes:
         """Return the body's bytes: the upstream's own when nothing changed."""
@@ -145,7 +146,7 @@ class Event:
         if self.data is None:
             return self
         data = self.dialect.with_event_segments(self.name, self.data, segments)
-        if data == self.data:
+        if is_same(data, self.data):
             return self
         raw = self.dialect.encode_event(self.name, data)
         return Event(self.dialect, raw, name=self.name, data=data, closes=self.closes)

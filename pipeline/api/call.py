@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pipeline.api.documents import is_same
 from pipeline.api.text import Attachment, Segment, Tool
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Call:
             document = {k: v for k, v in document.items() if k not in remove_params} | changes
         if model is not _ABSENT:
             document = self.dialect.with_model(document, model)
-        return self if document == self._document else Call(self.dialect, document, None)
+        is_unchanged = is_same(document, self._document)
+        return self if is_unchanged else Call(self.dialect, document, None)
 
     def encode(self) -> bytes:
         """Return the body's bytes: the client's own when nothing changed."""

@@ -43,6 +43,11 @@ class Outcome:
         started_s: monotonic time of the first header.
         duration_s: from the first header to the end.
         overhead_s: the part of it spent in the host and its plugins.
+        dropped: names of the call's fields that the backend was not sent, because its provider
+            cannot carry them. Of a route with several backends they are known where it shows its
+            answers to the host.
+        unread_tokens: of the texts whose signals were asked for, what no model read: they are
+            longer than models read.
     """
 
     ending: Ending
@@ -52,3 +57,5 @@ class Outcome:
     started_s: float
     duration_s: float
     overhead_s: float
+    dropped: tuple[str, ...] = ()
+    unread_tokens: int = 0

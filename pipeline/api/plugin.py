@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import dropwhile, takewhile
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pipeline.api.call import Call
 
 Trait = Literal["guard", "cache", "masker", "restorer", "selector"]
 
@@ -53,6 +58,42 @@ class Plugin(Generic[ConfigT]):
     extra: ClassVar[str] = ""
     """What to `pip install` when one of `requires` is missing, for instance `dragoman[pii]`."""
 
+    signals: tuple[str, ...] = ()
+    """The signals that it will ask for. An instance may set its own, by its config.
+
+    What a route's plugins name here is checked against what there is when the config is loaded,
+    and is computed together, in one pass, as soon as a call has been read; a signal that is not
+    named can be asked for all the same, and is then computed alone.
+    """
+
     def __init__(self, config: ConfigT, *, name: str) -> None:
         self.config = config
         self.name = name
+
+    def wanted_signals(self, call: Call) -> Iterable[tuple[str, Sequence[str]]]:
+        """Return the texts of a call whose signals the plugin will ask for, and which signals.
+
+        They are computed while the plugins before this one run, so the texts must be the very
+        ones that it will ask about: another text is another question. It runs on the event loop
+        for every call, before the first `on_request`.
+
+        Args:
+            call: the call as its client wrote it.
+
+        Returns:
+            Texts with the names of their signals; unless overridden, what the user said last
+            with all of `signals`.
+        """
+        text = last_user_text(call) if self.signals else ""
+        return ((text, self.signals),) if text else ()
+
+
+def last_user_text(call: Call) -> str:
+    """Return what the user said last: the text of the last run of user messages, joined by lines.
+
+    Empty where no user says anything, as in a call without messages.
+    """
+    behind = dropwhile(lambda segment: segment.role != "user", reversed(call.segments))
+    turn = takewhile(lambda segment: segment.role == "user", behind)
+    texts = [segment.text for segment in turn if segment.kind == "text" and segment.text]
+    return "\n".join(reversed(texts))

@@ -17,6 +17,7 @@ from pydantic import (
 
 from pipeline.api.headers import HeaderEdits
 from pipeline.config.failover import OutlierConfig, RetriesConfig, Shares
+from pipeline.config.inference import InferenceConfig
 from pipeline.config.quantities import Address, Duration, GrpcAddress, Secret, Size
 from pipeline.config.section import HeaderName, Name, Section
 from pipeline.config.telemetry import TelemetryConfig
@@ -366,6 +367,9 @@ class Config(Section):
     limits: LimitsConfig = Field(default=LimitsConfig(), description=LimitsConfig.__doc__)
     telemetry: TelemetryConfig = Field(
         default=TelemetryConfig(), description=TelemetryConfig.__doc__
+    )
+    inference: InferenceConfig = Field(
+        default=InferenceConfig(), description=InferenceConfig.__doc__
     )
     plugins_dir: str | None = Field(
         None,

@@ -1,0 +1,1 @@
+"""How good the shipped heads are, on sources that their training never saw."""

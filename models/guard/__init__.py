@@ -1,0 +1,1 @@
+"""Training of the heads that both tiers share: jailbreak, injection and domain."""

@@ -1,0 +1,1 @@
+"""The tiny tier's embedding: one vector a token, distilled from the trunk; see README.md."""

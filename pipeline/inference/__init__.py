@@ -1,0 +1,1 @@
+"""Inference: models that compute the signals of a text, one pass for every plugin."""

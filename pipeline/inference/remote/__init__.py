@@ -1,0 +1,1 @@
+"""Inference on other nodes, over the Open Inference Protocol v2."""

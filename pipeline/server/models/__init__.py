@@ -1,0 +1,1 @@
+"""`dragoman serve-models`: models for the hosts of other nodes, and for the workers of this one."""
