@@ -1,8 +1,9 @@
 """What a translated hop costs: a client of OpenAI's chat whose provider speaks Anthropic's format.
 
-Both variants run Dragoman's own Envoy configuration. In the first the backend speaks the client's
-format, so that there is one ext_proc stream and nothing to translate; in the second each attempt
-has a stream of its own at upstream level, where request and answer are translated.
+All variants run Dragoman's own Envoy configuration. In the first the backend speaks the client's
+format: there is one ext_proc stream and nothing to translate. In the second it does not, and that
+stream translates request and answer as well. In the third there are two such backends, so that
+each attempt has a stream of its own at upstream level, which translates.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from pipeline.envoy.process import find_envoy
 from pipeline.host.compile import compile_config
 
 NAME = "translation"
-PLAIN, TRANSLATED = "plain", "translated"
+PLAIN, TRANSLATED, ATTEMPTED = "plain", "translated", "attempted"
 HOP_GOAL_MS, FIRST_GOAL_MS = 0.5, 3.0
 # A cost that grew with the square of the size would be ten times as high per byte.
 _LINEAR_GOAL = 2.0
@@ -88,6 +89,8 @@ def comparisons(rounds: dict[str, Rounds]) -> list[Row]:
             extra = added(rounds[key], "python_us").map(lambda us: us / 1000)
             goal = HOP_GOAL_MS if name == "6kb" else None
             made.append(Row(f"{key}.python_added", extra.value, "ms", goal, extra))
+            extra = added(rounds[key], "python_us", ATTEMPTED).map(lambda us: us / 1000)
+            made.append(Row(f"{key}.attempted_python_added", extra.value, "ms", estimate=extra))
     if {f"{NAME}_600kb", f"{NAME}_6mb"} <= rounds.keys():
         made.append(_linear(rounds))
     if (key := f"{NAME}_streamed") in rounds:
@@ -99,10 +102,10 @@ def comparisons(rounds: dict[str, Rounds]) -> list[Row]:
     return made
 
 
-def added(rounds: Rounds, metric: str) -> Estimate:
-    """Return what the translated variant has more of a metric."""
+def added(rounds: Rounds, metric: str, variant: str = TRANSLATED) -> Estimate:
+    """Return what a variant that translates has more of a metric."""
     return difference(
-        [sample[metric] for sample in rounds[TRANSLATED]],
+        [sample[metric] for sample in rounds[variant]],
         [sample[metric] for sample in rounds[PLAIN]],
     )
 
@@ -129,35 +132,42 @@ def _linear(rounds: dict[str, Rounds]) -> Row:
 
 @contextmanager
 def translation_stage(folder: Path) -> Iterator[list[Variant]]:
-    """Run both variants: an Envoy with one thread each, and a host of one process each."""
+    """Run the variants: an Envoy with one thread each, and a host of one process each."""
     folder.mkdir()
     with ExitStack() as stack:
         child = stack.enter_context(running(module("bench.claude"), folder / "upstream.log"))
         url = f"http://127.0.0.1:{int(line(child))}/v1"
         yield [
-            stack.enter_context(_variant(folder / key, key, title, provider, url))
-            for key, title, provider in (
-                (PLAIN, "backend of the client's format", "openai"),
-                (TRANSLATED, "backend of Anthropic's format", "anthropic"),
+            stack.enter_context(_variant(folder / key, key, title, providers, url))
+            for key, title, providers in (
+                (PLAIN, "backend of the client's format", ["openai"]),
+                (TRANSLATED, "backend of Anthropic's format", ["anthropic"]),
+                (ATTEMPTED, "two of Anthropic's format", ["anthropic"] * 2),
             )
         ]
 
 
 @contextmanager
-def _variant(folder: Path, key: str, title: str, provider: str, url: str) -> Iterator[Variant]:
+def _variant(
+    folder: Path, key: str, title: str, providers: Sequence[str], url: str
+) -> Iterator[Variant]:
     folder.mkdir()
+    backends = {
+        f"upstream-{number}": {"provider": provider, "url": url, "api_key": "bench"}
+        for number, provider in enumerate(providers)
+    }
     config = folder / "dragoman.yaml"
     admin, listen = free_port(), free_port()
     document = {
         "server": {"address": f"unix:{folder}/host.sock", "admin": f"127.0.0.1:{admin}"},
         "telemetry": {"log_level": "warning"},
         "envoy": {"listen": f"127.0.0.1:{listen}", "admin": "127.0.0.1:0", "slack": "10s"},
-        "backends": {"upstream": {"provider": provider, "url": url, "api_key": "bench"}},
+        "backends": backends,
         "routes": [
             {
                 "name": "chat",
                 "match": {"path": "/v1/chat/completions"},
-                "backends": ["upstream"],
+                "backends": list(backends),
             }
         ],
     }

@@ -127,7 +127,7 @@ def _print(out: Console, runtime: Runtime, route: Route, lints: list[Lint]) -> N
         out.print("No plugins: calls pass through.")
     out.print("\n[bold]What Envoy sends[/]")
     modes = Table.grid(padding=(0, 2))
-    for part, words in plan_words(route.plan, len(route.links)):
+    for part, words in plan_words(route):
         modes.add_row(f"[dim]{part}[/]", words)
     out.print(modes)
     if lints:

@@ -96,6 +96,10 @@ def _print(out: Console, document: dict[str, Any]) -> None:
         f"{document['duration_ms']:.2f} ms, {document['overhead_ms']:.2f} ms of them in the host",
     ]
     out.print(Text(" · ".join(fact for fact in facts if fact), style="dim"), soft_wrap=True)
+    if document["dropped"]:
+        out.print(f"not sent to the backend: {', '.join(document['dropped'])}", soft_wrap=True)
+    if document["unread_tokens"]:
+        out.print(f"read by no model: {document['unread_tokens']} tokens of longer texts")
     steps = document["steps"]
     out.print("\n[bold]Decisions[/]" if steps else "\nNo plugin ran.")
     width = max((len(f"{s['instance']} {s['hook']}") for s in steps), default=0)

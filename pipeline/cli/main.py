@@ -75,6 +75,68 @@ def serve(config: ConfigPath = DEFAULT_CONFIG) -> None:
         start(config)
 
 
+@app.command("serve-models")
+def serve_models(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            envvar=CONFIG_VARIABLE,
+            help="The config file, whose `inference` section holds; `dragoman.yaml` where there "
+            "is one, else the defaults.",
+            metavar="PATH",
+        ),
+    ] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option("--tier", metavar="tiny|small", help="In place of `inference.tier`."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="DEVICE", help="In place of `inference.device`."),
+    ] = None,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address", metavar="ADDRESS", help="Where hosts reach it: HOST:PORT or unix:/path."
+        ),
+    ] = "127.0.0.1:9903",
+    admin: Annotated[
+        str,
+        typer.Option("--admin", metavar="ADDRESS", help="Where metrics and health are served."),
+    ] = "127.0.0.1:9904",
+    tls_cert: Annotated[
+        str | None,
+        typer.Option("--tls-cert", metavar="FILE", help="Its certificate and chain, PEM."),
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, PEM.")
+    ] = None,
+    tls_client_ca: Annotated[
+        str | None,
+        typer.Option(
+            "--tls-client-ca",
+            metavar="FILE",
+            help="Authorities that sign the hosts' certificates, PEM; with it a host without one "
+            "is refused.",
+        ),
+    ] = None,
+) -> None:
+    """Serve models to hosts of other nodes, over the Open Inference Protocol v2."""
+    from pipeline.cli.serve_models import serve_models as start
+    from pipeline.cli.serve_models import tls_of
+
+    with reported():
+        start(
+            config,
+            tier=tier,
+            device=device,
+            address=address,
+            admin=admin,
+            tls=tls_of(tls_cert, tls_key, tls_client_ca),
+        )
+
+
 @app.command()
 def check(
     config: ConfigPath = DEFAULT_CONFIG,

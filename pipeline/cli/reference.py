@@ -18,6 +18,7 @@ from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
 from pipeline.observability.catalogue import METRICS, SUPERVISOR_METRICS
+from pipeline.server.models.metrics import ENGINE_METRICS, MODEL_METRICS
 
 _NOTE = "<!-- Generated from the code by `make reference`: do not edit. -->"
 _RESPONSE_HEADERS = {
@@ -109,7 +110,7 @@ def _metrics() -> list[str]:
             ", ".join(f"`{label}`" for label in metric.labels) or "none",
             metric.description,
         )
-        for metric in (*METRICS, *SUPERVISOR_METRICS)
+        for metric in (*METRICS, *SUPERVISOR_METRICS, *ENGINE_METRICS, *MODEL_METRICS)
     ]
     return [
         "Served at `/metrics` of `server.admin`. No label's value ever comes from a client.",

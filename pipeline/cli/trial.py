@@ -14,11 +14,17 @@ from pipeline.api.decisions import Decision, Refuse, Rewrite
 from pipeline.api.exchange import Exchange
 from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.outcome import Outcome, Step
+from pipeline.api.provider import Attempt
 from pipeline.api.sse import FrameDecoder
 from pipeline.cli.differences import diff_documents, diff_lines
 from pipeline.cli.exchange_files import AnswerFile, RequestFile
+from pipeline.dialects.encoding import decoded
+from pipeline.errors import InvalidCall
+from pipeline.host.backends import Link
 from pipeline.host.invoke import Bound
-from pipeline.host.runtime import Runtime
+from pipeline.host.names import ROUTE_HEADER
+from pipeline.host.preparing import ATTEMPT_BUDGET_S, in_time
+from pipeline.host.runtime import Route, Runtime
 from pipeline.host.session import Choice, RouterSession
 from pipeline.host.verdicts import Finish, Proceed
 
@@ -50,6 +56,8 @@ class Trial:
         request: what the request became: passed on with all its edits, or answered.
         response: what an answer became; None when there was none to run.
         answered: the answer's bytes as the client gets them.
+        attempts: by backend, what each would be sent at the upstream level; why not, where a
+            backend cannot be asked; None where its credential does not come.
         changes: of each step, in the order of the outcome's.
     """
 
@@ -58,6 +66,7 @@ class Trial:
     request: Proceed | Finish | None = None
     response: Proceed | Finish | None = None
     answered: bytes = b""
+    attempts: dict[str, Attempt | InvalidCall | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 
 
@@ -159,10 +168,33 @@ async def run_trial(
         elif isinstance(trial.request, Finish):
             trial.answered = trial.request.body
         await session.complete(cancelled=passed and answer is None)
+        if isinstance(trial.request, Proceed) and record.exchange is not None:
+            target = target_of(runtime, record.exchange, trial.request)
+            trial.attempts = await _attempts(target, record.exchange)
     finally:
         await runtime.shutdown()
     trial.exchange, trial.outcome, trial.changes = record.exchange, record.outcome, record.changes()
     return trial
+
+
+def target_of(runtime: Runtime, exchange: Exchange, request: Proceed) -> Route:
+    """Return the route whose backends a request goes to."""
+    return runtime.routes[request.edits.set.get(ROUTE_HEADER, exchange.route)]
+
+
+async def _attempts(target: Route, exchange: Exchange) -> dict[str, Attempt | InvalidCall | None]:
+    links = target.links if target.plan.attempts else ()
+    return {link.backend.name: await _attempt(link, exchange) for link in links}
+
+
+async def _attempt(link: Link, exchange: Exchange) -> Attempt | InvalidCall | None:
+    try:
+        made = link.connection.prepare(exchange.request, exchange.call)
+        return made if isinstance(made, Attempt) else await in_time(made, ATTEMPT_BUDGET_S)
+    except InvalidCall as error:
+        return error
+    except TimeoutError:
+        return None
 
 
 async def _request(session: RouterSession, request: RequestFile) -> Proceed | Finish:
@@ -182,7 +214,10 @@ async def _response(
     if isinstance(first, Finish):
         return first, first.body
     if first.wish == "skip":
-        return first, answer.body
+        return first, answer.body if first.body is None else first.body
+    if first.wish == "bytes":
+        plain = decoded(answer.body, first.encoding, runtime.config.limits.response_body)
+        return first, (await session.response_bytes(plain, ended=True)).data
     if first.wish == "whole":
         second = await session.response_body(answer.body)
         if isinstance(second, Finish):
@@ -196,7 +231,8 @@ async def _response(
 
 
 def _joined(first: Proceed, second: Proceed) -> Proceed:
-    return replace(second, edits=first.edits.then(second.edits))
+    hides_answer = first.hides_answer or second.hides_answer
+    return replace(second, edits=first.edits.then(second.edits), hides_answer=hides_answer)
 
 
 def _change(exchange: Exchange, decision: Decision) -> Change:

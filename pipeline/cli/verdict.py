@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Any
 
 from pipeline.api.headers import HeaderEdits
-from pipeline.api.provider import Attempt
 from pipeline.cli.differences import Mask, diff_lines
 from pipeline.cli.exchange_files import AnswerFile, RequestFile
-from pipeline.cli.trial import Trial
+from pipeline.cli.trial import Trial, target_of
 from pipeline.errors import InvalidCall
-from pipeline.host.names import ROUTE_HEADER
+from pipeline.host.names import DROPPED_KEY
 from pipeline.host.runtime import Route, Runtime
 from pipeline.host.verdicts import Finish, Proceed
 
@@ -26,12 +24,13 @@ def request_verdict(
         return _finished(verdict, mask)
     assert isinstance(verdict, Proceed)  # noqa: S101 - every trial begins with a request
     assert exchange is not None  # noqa: S101 - only a request on a route goes on
-    target = runtime.routes[verdict.edits.set.get(ROUTE_HEADER, exchange.route)]
+    target = target_of(runtime, exchange, verdict)
     notes = [_target_words(target)]
     if target.name != exchange.route:
         notes.insert(0, f"Envoy is told to take the route {target.name} instead")
-    if target.prepares(exchange.dialect) is None:
-        notes += _attempts(target, trial, mask)
+    notes += _attempts(trial, mask)
+    if dropped := (verdict.report or {}).get(DROPPED_KEY):
+        notes.append(f"{exchange.backend} is not sent {dropped}")
     if verdict.body is None:
         notes.append(f"body as it came, byte for byte ({len(request.body)} bytes)")
     else:
@@ -57,7 +56,9 @@ def response_verdict(
     if isinstance(verdict, Finish):
         return _finished(verdict, mask)
     notes = []
-    if not runtime.routes[exchange.route].plan.response_headers:
+    asked = trial.request
+    is_hidden = isinstance(asked, Proceed) and asked.hides_answer
+    if is_hidden or not runtime.routes[exchange.route].plan.response_headers:
         notes.append("the route has no response phase: Envoy does not show its answers to the host")
     if trial.answered == answer.body:
         notes.append(f"body as it came, byte for byte ({len(answer.body)} bytes)")
@@ -97,21 +98,15 @@ def _target_words(target: Route) -> str:
     return f"to {names}"
 
 
-def _attempts(target: Route, trial: Trial, mask: Mask) -> list[str]:
-    exchange = trial.exchange
-    assert exchange is not None  # noqa: S101 - see `request_verdict`
+def _attempts(trial: Trial, mask: Mask) -> list[str]:
     notes = []
-    for link in target.links:
-        what = f"an attempt at {link.backend.name}"
-        try:
-            attempt = link.connection.prepare(exchange.request, exchange.call)
-        except InvalidCall as error:
-            notes.append(f"{what} is refused: {error.code}: {error.message}")
+    for name, attempt in trial.attempts.items():
+        what = f"an attempt at {name}"
+        if isinstance(attempt, InvalidCall):
+            notes.append(f"{what} is refused: {attempt.code}: {attempt.message}")
             continue
-        if not isinstance(attempt, Attempt):
-            if inspect.iscoroutine(attempt):
-                attempt.close()
-            notes.append(f"{what} waits for a token first")
+        if attempt is None:
+            notes.append(f"{what} waits in vain for its credential")
             continue
         edits = mask.edits(attempt.headers)
         words = [

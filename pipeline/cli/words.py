@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.config.schema import MatchConfig
 from pipeline.host.instances import Instance
-from pipeline.host.plan import RoutePlan
+from pipeline.host.runtime import Route
 
 
 def seconds_words(seconds: float) -> str:
@@ -60,8 +60,9 @@ def match_words(match: MatchConfig) -> str:
     return ", ".join(parts) or "everything"
 
 
-def plan_words(plan: RoutePlan, backends: int) -> Iterator[tuple[str, str]]:
+def plan_words(route: Route) -> Iterator[tuple[str, str]]:
     """Word what Envoy sends for a route, part by part."""
+    plan = route.plan
     yield "request headers", "sent"
     yield "request body", "sent whole (BUFFERED)" if plan.request_body else "not sent (NONE)"
     response = "sent" if plan.response_headers else "not sent (SKIP)"
@@ -80,8 +81,6 @@ def plan_words(plan: RoutePlan, backends: int) -> Iterator[tuple[str, str]]:
         sent = "headers and body (BUFFERED)" if plan.attempt_body else "headers"
         sent += ", and its answer" if plan.attempt_answer else ""
         yield "each attempt", f"a stream of its own at upstream level: {sent}"
-    elif backends:
-        yield (
-            "each attempt",
-            "prepared at router level: one backend of the client's own API, no second stream",
-        )
+    elif route.links:
+        work = "prepared and its answer translated" if route.translates_folded else "prepared"
+        yield "each attempt", f"{work} at router level: one backend, no second stream"

@@ -18,6 +18,7 @@ from envoy_data_plane.google.protobuf import Any
 from pipeline.config.schema import Config
 from pipeline.host.names import (
     DETAILS_ATTRIBUTE,
+    DROPPED_KEY,
     HOST_METADATA,
     KEYED_KEY,
     LEVEL_METADATA,
@@ -118,10 +119,14 @@ def router_filter(
         processing_mode=mode(default),
         request_attributes=attributes,
         # Envoy's own 413 and 5xx look like answers of the backend but for these details.
-        response_attributes=[DETAILS_ATTRIBUTE],
+        response_attributes=[DETAILS_ATTRIBUTE, *_of_attempts(plans)],
         message_timeout=_message_timeout(config, plans),
+        # The host asks for more where a credential takes longer.
         max_message_timeout=timedelta(
-            seconds=max((route.timeout for route in config.routes), default=300.0)
+            seconds=max(
+                ATTEMPT_BUDGET_S + config.envoy.slack,
+                max((route.timeout for route in config.routes), default=300.0),
+            )
         ),
         mutation_rules=mutation_rules.HeaderMutationRules(
             allow_all_routing=False, allow_envoy=False, disallow_all=False
@@ -194,6 +199,11 @@ def attempt_filters(config: Config, plan: RoutePlan) -> list[hcm.HttpFilter]:
             typed_config=pack(upstream_codec.UpstreamCodec()),
         ),
     ]
+
+
+def _of_attempts(plans: Collection[RoutePlan]) -> list[str]:
+    """Return what the router level is told of attempts: what they left out."""
+    return [metadata_attribute(DROPPED_KEY)] if any(plan.attempts for plan in plans) else []
 
 
 def _message_timeout(config: Config, plans: Collection[RoutePlan]) -> timedelta:

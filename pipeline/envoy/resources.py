@@ -28,7 +28,7 @@ _DIGEST_LENGTH = 8
 # As in `filters`, which takes most of a second to import.
 _FILTER_NAME = "dragoman"
 _PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# The filter's two timeouts are all that a config changes in it.
+# Beside what is told of attempts, which is never missed, all that a config changes in the filter.
 _TIMEOUTS = ("message_timeout", "max_message_timeout")
 Json = Mapping[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +9,7 @@ from dataclasses import replace
 from pipeline.api.call import Call
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
-from pipeline.api.headers import HeaderEdits
+from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.sse import Frame
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
@@ -23,14 +22,13 @@ from pipeline.host.names import (
     METADATA_NAMESPACE,
     metadata_attribute,
 )
-from pipeline.host.origin import is_origin_known, origin_report, original, restored
+from pipeline.host.origin import is_origin_known, lost, origin_report, original, restored
 from pipeline.host.preparing import dropped_words, prepared
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.tenancy import CREDENTIAL_HEADERS
 from pipeline.host.translating import TranslatedResponse
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
 
-_LOGGER = logging.getLogger(__name__)
 _KEYED = metadata_attribute(KEYED_KEY)
 _YES = "yes"
 # Wherever some provider takes a key.
@@ -61,13 +59,18 @@ class AttemptSession:
         self._link: Link | None = None
         self._has_others_key = False
         self._report: dict[str, str] = {}
+        self._lost = NO_EDITS
         self._response: TranslatedResponse | None = None
 
     async def request_headers(
         self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]
     ) -> Verdict:
         """Find the backend, and prepare the attempt unless that takes the body."""
+        if self._is_folded() and is_origin_known(attributes):
+            # The router level has done it all; an Envoy whose configuration lags behind still asks.
+            return Proceed(hides_answer=True)
         request, _ = reading.read_request(original(pairs, attributes))
+        self._lost = lost(request, pairs)
         self._dialect = self._dialect_of(request)
         link = self._link = self._linked(attributes)
         if link is None:
@@ -139,13 +142,16 @@ class AttemptSession:
 
     def fault_in_stream(self, *, status: int, code: str, message: str) -> Emit:
         """Word a fault of a stream as the event that ends it."""
+        self._observer.violation(code)
         if self._response is not None:
             return self._response.fault(status=status, code=code, message=message)
-        self._observer.violation(code)
         return Emit(b"", is_original=False, end=True)
 
     async def complete(self, *, cancelled: bool) -> None:
         """End the attempt; the exchange is the router level's."""
+
+    def _is_folded(self) -> bool:
+        return self._route is not None and self._route.folded is not None
 
     def _dialect_of(self, request: Request) -> Dialect | None:
         named = self._route.config.dialect if self._route is not None else None
@@ -180,7 +186,7 @@ class AttemptSession:
         )
         if isinstance(made, Finish):
             return made
-        edits = made.headers
+        edits = self._lost.then(made.headers)
         is_keyed = not _CREDENTIALS.isdisjoint(edits.set)
         if self._has_others_key:
             # The backend before left its own: this one must not get it.
@@ -190,9 +196,6 @@ class AttemptSession:
             self._response = TranslatedResponse(
                 made.translation, self._dialect, limits.response_body, self._observer
             )
-        if made.dropped:
-            self._observer.dropped(link.backend.name, made.dropped)
-            _LOGGER.debug("backend %r is not sent %s", link.backend.name, ", ".join(made.dropped))
         # Said at every attempt: what the one before it left out is not this one's.
         report = {**self._report, DROPPED_KEY: dropped_words(made.dropped)}
         if is_keyed:

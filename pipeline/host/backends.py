@@ -65,7 +65,7 @@ def make_links(
     problems: list[Problem] = []
     for name, settings in config.backends.items():
         try:
-            links[name] = _link(name, settings, source, providers)
+            links[name] = _link(name, settings, source, providers, _beside(config, name))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -73,8 +73,19 @@ def make_links(
     return links
 
 
+def _beside(config: Config, name: str) -> frozenset[str]:
+    """Return the providers of the other backends on a backend's routes."""
+    routes = (route.backend_names for route in config.routes if name in route.backend_names)
+    others = {other for names in routes for other in names} - {name}
+    return frozenset(config.backends[other].provider for other in others)
+
+
 def _link(
-    name: str, settings: BackendConfig, source: Source, providers: Mapping[str, Provider]
+    name: str,
+    settings: BackendConfig,
+    source: Source,
+    providers: Mapping[str, Provider],
+    beside: frozenset[str],
 ) -> Link:
     at: Key = ("backends", name)
     provider = providers.get(settings.provider)
@@ -99,6 +110,7 @@ def _link(
             key_header=settings.key_header or "",
             host=settings.host or "",
             options=options,
+            beside=beside,
         )
         return Link(backend, provider.connect(backend))
     except ConfigError:

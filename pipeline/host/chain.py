@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from pipeline.host.inference import asking
 from pipeline.host.instances import Instance
 from pipeline.host.invoke import Bound, bind
 
@@ -23,6 +24,7 @@ class Chain:
         stream: for streamed answers, reversed: `on_response_event` where the instance has it,
             else `on_response`.
         complete: `on_complete` hooks, reversed.
+        asking: the plugins that say beforehand what signals they will ask for.
     """
 
     instances: tuple[Instance, ...]
@@ -32,6 +34,7 @@ class Chain:
     response: tuple[Group, ...]
     stream: tuple[Bound, ...]
     complete: tuple[Bound, ...]
+    asking: tuple[Instance, ...]
 
     @property
     def reads_request(self) -> bool:
@@ -43,6 +46,17 @@ class Chain:
     def reads_response(self) -> bool:
         """Whether the response's body is needed."""
         return bool(self.response or self.stream)
+
+    @property
+    def sees_responses(self) -> bool:
+        """Whether any plugin looks at responses at all."""
+        return self.reads_response or bool(self.response_headers)
+
+    @property
+    def may_reroute(self) -> bool:
+        """Whether a plugin may rewrite what routes match on."""
+        groups = (*self.request_headers, *self.request)
+        return any(not bound.instance.plugin.read_only for group in groups for bound in group)
 
     @property
     def fails_open(self) -> bool:
@@ -72,6 +86,7 @@ def compile_chain(instances: Sequence[Instance]) -> Chain:
         response=_groups(_bound(instances, "on_response")[::-1]),
         stream=tuple(_stream(instances)[::-1]),
         complete=tuple(_bound(instances, "on_complete")[::-1]),
+        asking=asking(instances),
     )
 
 

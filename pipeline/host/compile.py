@@ -14,6 +14,8 @@ from pipeline.dialects.registry import Dialects, builtin
 from pipeline.errors import ConfigError, Problem
 from pipeline.host.backends import Link, make_links
 from pipeline.host.chain import compile_chain
+from pipeline.host.folding import is_folded, shown
+from pipeline.host.inference import LANGUAGE, language, make_models
 from pipeline.host.instances import Instance, make_instances
 from pipeline.host.loading import installed_providers
 from pipeline.host.plan import RoutePlan
@@ -22,16 +24,21 @@ from pipeline.host.runtime import Route, Runtime
 
 # A route without plugins still parses and checks: what Envoy waits for that at most.
 _LEAST_BUDGET_S = 0.2
+# To receive and translate the largest bodies that are taken, on a machine that others use too.
+_TRANSLATION_BUDGET_S = 5.0
 _ROUTING_PSEUDO_HEADERS = frozenset({":path", ":authority", ":method"})
 
 
-def compile_config(config: Config, source: Source, running: Runtime | None = None) -> Runtime:
+def compile_config(
+    config: Config, source: Source, running: Runtime | None = None, node: str | None = None
+) -> Runtime:
     """Load the plugins and compile every route.
 
     Args:
         config: the config.
         source: its document.
-        running: what runs now; plugins that stay the same are taken over from it.
+        running: what runs now; plugins that stay the same are taken over from it, and models.
+        node: address of a process of this machine that has the models for this one, if any.
 
     Raises:
         ConfigError: with the problems found.
@@ -46,6 +53,8 @@ def compile_config(config: Config, source: Source, running: Runtime | None = Non
     providers: dict[str, Provider] = {}
     signals: dict[str, SignalFunction] = {}
     _raise_any(_registered(instances, source, dialects, providers, signals))
+    # Registered by nobody, and by whoever knows better.
+    signals.setdefault(LANGUAGE, language)
     implied = _implied(config, source, providers, taken_over)
     instances = {**instances, **implied}
     _raise_any(_supplied(implied, source, providers))
@@ -67,6 +76,14 @@ def compile_config(config: Config, source: Source, running: Runtime | None = Non
         )
         for settings in config.routes
     }
+    inference = make_models(
+        config,
+        source,
+        instances.values(),
+        signals,
+        running.inference if running is not None else None,
+        node,
+    )
     matched = {name for route in config.routes for name in route.match.headers}
     return Runtime(
         config=config,
@@ -76,7 +93,8 @@ def compile_config(config: Config, source: Source, running: Runtime | None = Non
         providers=providers,
         links=links,
         signals=signals,
-        routes=routes,
+        inference=inference,
+        routes=shown(routes),
         routing_headers=_ROUTING_PSEUDO_HEADERS | matched,
         pool=ThreadPoolExecutor(config.limits.threads, thread_name_prefix="plugin"),
     )
@@ -203,21 +221,33 @@ def _route(
     seen = _seen_dialects(settings, dialects)
     reads = any(not link.connection.passes(dialect) for link in links for dialect in seen)
     translates = any(not link.connection.keeps_answers(one) for link in links for one in seen)
-    is_folded = len(links) == 1 and not translates
-    needs_body = settings.check or chain.reads_request or matcher.model is not None
+    folded = is_folded(links)
+    translates_folded = folded and translates
+    reads_calls = settings.check or chain.reads_request or matcher.model is not None
+    budget_s = max(chain.budget_s, _LEAST_BUDGET_S)
     plan = RoutePlan(
         route=settings.name,
-        request_body=needs_body or (is_folded and reads),
-        response_headers=chain.reads_response or bool(chain.response_headers),
-        response_body=chain.reads_response,
+        request_body=reads_calls or (folded and reads),
+        response_headers=chain.sees_responses or translates_folded,
+        response_body=chain.reads_response or translates_folded,
         # Without the host a folded attempt would go out unsigned.
-        fails_open=chain.fails_open and not is_folded,
-        budget_s=max(chain.budget_s, _LEAST_BUDGET_S),
-        attempts=bool(links) and not is_folded,
-        attempt_body=reads and not is_folded,
-        attempt_answer=translates,
+        fails_open=chain.fails_open and not folded,
+        budget_s=budget_s + (_TRANSLATION_BUDGET_S if translates_folded else 0.0),
+        attempts=bool(links) and not folded,
+        attempt_body=reads and not folded,
+        attempt_answer=translates and not folded,
     )
-    return Route(settings.name, settings, matcher, chain, links, plan)
+    return Route(
+        name=settings.name,
+        config=settings,
+        matcher=matcher,
+        chain=chain,
+        links=links,
+        plan=plan,
+        budget_s=budget_s,
+        reads_calls=reads_calls,
+        translates_folded=translates_folded,
+    )
 
 
 def _seen_dialects(settings: RouteConfig, dialects: Dialects) -> set[str | None]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pipeline.api.hookspecs import PROJECT, Hooks
 from pipeline.api.plugin import Plugin, PluginConfig, Trait
 from pipeline.config.load import nearest, problems_of
+from pipeline.config.quantities import SOURCE
 from pipeline.config.schema import Config, InstanceConfig
 from pipeline.config.source import Source
 from pipeline.errors import ConfigError, Problem
@@ -149,7 +150,7 @@ def _make(
     plugin_class = found.plugin
     _check_declarations(plugin_class, fault)
     try:
-        options = plugin_class.Config.model_validate(settings.with_)
+        options = plugin_class.Config.model_validate(settings.with_, context={SOURCE: source})
     except ValidationError as error:
         raise ConfigError(*problems_of(error, source, (*at, "with"))) from None
     condition = None

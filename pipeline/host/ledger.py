@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.api.decisions import Continue, Decision, Refuse, Reply
 from pipeline.api.outcome import Step
+from pipeline.host.names import DROPPED_KEY
 
 _KINDS: dict[type, str] = {Continue: "continue", Refuse: "refuse", Reply: "reply"}
 EVENT_HOOK = "on_response_event"
@@ -32,11 +33,21 @@ class Ledger:
         clock: monotonic seconds.
 
     Attributes:
+        dropped: names of fields that the backend was not sent, in one line; empty for none.
         held: instance and hook to the longest that a call of it held the event loop, in s, where
             that was longer than `HELD_S`.
     """
 
-    __slots__ = ("_entered_s", "_spent_s", "_steps", "_tallies", "clock", "held", "started_s")
+    __slots__ = (
+        "_entered_s",
+        "_spent_s",
+        "_steps",
+        "_tallies",
+        "clock",
+        "dropped",
+        "held",
+        "started_s",
+    )
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -44,6 +55,7 @@ class Ledger:
         self._spent_s = 0.0
         self._steps: list[Step] = []
         self._tallies: dict[tuple[str, str, bool], _Tally] = {}
+        self.dropped = ""
         self.held: dict[tuple[str, str], float] = {}
 
     def enter(self) -> float:
@@ -128,7 +140,8 @@ class Ledger:
         Returns:
             `plugins`: `name=decision` in order of entry, the strongest decision of each, or
             `none`;
-            `overhead_ms`; `server_timing`: RFC draft form, one metric per instance.
+            `overhead_ms`; `server_timing`: RFC draft form, one metric per instance; `dropped`,
+            where there is anything.
         """
         overhead_ms = f"{self.overhead_s * 1000:.2f}"
         report = {
@@ -136,6 +149,8 @@ class Ledger:
             "overhead_ms": overhead_ms,
             "server_timing": f"dragoman;dur={overhead_ms}",
         }
+        if self.dropped:
+            report[DROPPED_KEY] = self.dropped
         steps = self.steps
         if not steps:
             return report

@@ -32,6 +32,9 @@ ORIGIN_ENCODING_KEY = "content_encoding"
 ORIGIN_LENGTH_KEY = "content_length"
 """Dynamic metadata key: its `content-length`, empty where it states none."""
 
+ORIGIN_API_KEY = "api_headers"
+"""Dynamic metadata key: its headers of the client's API, as JSON; empty where it has none."""
+
 KEYED_KEY = "keyed"
 """Dynamic metadata key: an attempt before this one left its backend's credential in the headers."""
 
@@ -45,7 +48,9 @@ HOST_METADATA = "xds.upstream_host_metadata"
 """Attribute of an attempt: the metadata of the endpoint that Envoy picked, as protobuf text."""
 
 DETAILS_ATTRIBUTE = "response.code_details"
-"""Attribute of a response: `via_upstream` where a backend gave it."""
+"""Attribute of a response: `VIA_UPSTREAM` where a backend gave it."""
+
+VIA_UPSTREAM = "via_upstream"
 
 
 def metadata_attribute(key: str) -> str:

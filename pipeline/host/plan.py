@@ -12,14 +12,13 @@ class RoutePlan:
     Args:
         route: the route's name.
         request_body: request bodies are sent, BUFFERED.
-        response_headers: response headers are sent.
+        response_headers: response headers are sent, to plugins or to be translated.
         response_body: answers are sent: JSON BUFFERED, streams STREAMED by mode override.
         fails_open: Envoy goes on without the host when the host is gone; only where no plugin
             of the route fails closed.
         budget_s: the longest that the host may take over one message.
         attempts: each attempt opens an upstream-level stream; False where the route has at most
-            one backend, which keeps the answers to all that the route can be asked, so that its
-            work is folded into the router level.
+            one backend, so that the work of its attempts is folded into the router level.
         attempt_body: attempts are sent the request body, BUFFERED.
         attempt_answer: attempts are sent their answers: JSON BUFFERED, streams STREAMED, or
             nothing, by mode override.

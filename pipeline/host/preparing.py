@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pipeline.api.call import Call
 from pipeline.api.dialect import Dialect
@@ -22,6 +22,13 @@ ATTEMPT_BUDGET_S = 10.0
 # One header of a sensible length, whatever a client sends.
 _MOST_NAMES = 32
 _LONGEST_NAME = 64
+_MORE = "and "
+
+
+# Envoy's own time for a message is longer, whatever the plugins have taken of it.
+_SOON_S = 0.01
+Patience = Callable[[float], Awaitable[None]]
+"""Asks Envoy to wait for the next answer for so many seconds."""
 
 
 class _NotShown(Exception):
@@ -37,6 +44,7 @@ async def prepared(
     budget_s: float = ATTEMPT_BUDGET_S,
     *,
     may_translate: bool = True,
+    patience: Patience | None = None,
 ) -> Attempt | Finish:
     """Ask a backend's connection for an attempt.
 
@@ -45,16 +53,22 @@ async def prepared(
         request: the client's request.
         call: the call in it, where the connection needs it.
         dialect: the client's API format, for errors.
-        observer: sees faults.
+        observer: sees faults, and what the backend is not sent.
         budget_s: the longest that it may take.
         may_translate: whether Envoy will show the answer.
+        patience: called where it takes time that Envoy does not give without being asked.
 
     Returns:
         The attempt, or an error for the client where there can be none.
     """
     name = link.backend.name
     try:
-        return await _made(link, request, call, budget_s, may_translate=may_translate)
+        made = link.connection.prepare(request, call)
+        if not isinstance(made, Attempt):
+            made = await in_time(made, budget_s, patience)
+        if made.translation is not None and not may_translate:
+            # It said `keeps_answers`, or a plugin gave the call another API's path.
+            raise _NotShown  # noqa: TRY301 - a provider's fault like any other
     except InvalidCall as error:
         return replies.refusal(
             dialect,
@@ -73,19 +87,30 @@ async def prepared(
         observer.violation("provider_error")
         message = f"the provider of backend {name!r} failed"
         return replies.refusal(dialect, status=503, code="provider_error", message=message)
-
-
-async def _made(
-    link: Link, request: Request, call: Call | None, budget_s: float, *, may_translate: bool
-) -> Attempt:
-    made = link.connection.prepare(request, call)
-    if not isinstance(made, Attempt):
-        async with asyncio.timeout(budget_s):
-            made = await made
-    if made.translation is not None and not may_translate:
-        # It said `keeps_answers`, or a plugin gave the call another API's path.
-        raise _NotShown
+    if made.dropped:
+        observer.dropped(name, made.dropped)
+        _LOGGER.debug("backend %r is not sent %s", name, ", ".join(made.dropped))
     return made
+
+
+async def in_time(
+    made: Awaitable[Attempt], budget_s: float, patience: Patience | None = None
+) -> Attempt:
+    """Wait for an attempt.
+
+    Raises:
+        TimeoutError: it takes longer than `budget_s`.
+    """
+    waiting = asyncio.ensure_future(made)
+    try:
+        async with asyncio.timeout(budget_s):
+            if patience is not None:
+                await asyncio.wait([waiting], timeout=_SOON_S)
+                if not waiting.done():
+                    await patience(budget_s)
+            return await waiting
+    finally:
+        waiting.cancel()
 
 
 def dropped_words(names: Sequence[str]) -> str:
@@ -94,7 +119,13 @@ def dropped_words(names: Sequence[str]) -> str:
         return ""
     words = sorted({_plain(name) for name in names})
     more = len(words) - _MOST_NAMES
-    return ", ".join(words[:_MOST_NAMES]) + (f", and {more} more" if more > 0 else "")
+    return ", ".join(words[:_MOST_NAMES]) + (f", {_MORE}{more} more" if more > 0 else "")
+
+
+def dropped_names(words: str) -> tuple[str, ...]:
+    """Return the names that one header value has."""
+    names = words.split(", ") if words else ()
+    return tuple(name for name in names if not name.startswith(_MORE))
 
 
 def _plain(name: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.dialects.encoding import Inflater
 from pipeline.errors import InvalidCall
 from pipeline.host import replies
 from pipeline.host.chain import Chain
-from pipeline.host.names import DETAILS_ATTRIBUTE
+from pipeline.host.names import DETAILS_ATTRIBUTE, VIA_UPSTREAM
 from pipeline.host.policy import Policy
 from pipeline.host.reading import read_answer
 from pipeline.host.streaming import StreamedAnswer, show_answer, unfolded
@@ -41,6 +41,8 @@ class ResponseSide:
         self._max_bytes = max_bytes
         self._before = before
         self.status = 0
+        self.holds_headers = False
+        self.is_watched = True
         self._edits = NO_EDITS
         self._encoding = ""
         self._stream: StreamedAnswer | None = None
@@ -48,7 +50,7 @@ class ResponseSide:
     async def headers(self, pairs: Pairs, *, ends: bool, attributes: Mapping[str, str]) -> Verdict:
         """Decide on the headers of an upstream's response, and how its body is wanted."""
         status = self.status = _status(pairs)
-        via_upstream = attributes.get(DETAILS_ATTRIBUTE) == "via_upstream"
+        via_upstream = attributes.get(DETAILS_ATTRIBUTE) == VIA_UPSTREAM
         headers = Headers(pair for pair in pairs if pair[0][:1] != ":")
         response = Response(status, headers, via_upstream)
         advance(self._policy.exchange, response=response)
@@ -94,6 +96,19 @@ class ResponseSide:
         data = b"".join([event.raw for event in out])
         # Events are equal only where they are the same.
         return Emit(data, is_original=out == events, end=self._stream.is_ended)
+
+    async def piece(self, data: bytes, *, ended: bool) -> Emit:
+        """Leave the bytes as they are: the chain sees events."""
+        del ended
+        return Emit(data, is_original=True)
+
+    def fault(self, *, status: int, code: str, message: str) -> Emit:
+        """End a stream that has begun with the error event of the client's API."""
+        dialect = self._policy.exchange.dialect
+        if dialect is None:
+            return Emit(b"", is_original=False, end=True)
+        events = dialect.error_events(status=status, code=code, message=message)
+        return Emit(b"".join(event.raw for event in events), is_original=False, end=True)
 
     async def replied(self, answer: Answer, headers: HeaderEdits, *, streamed: bool) -> Finish:
         """Run a plugin's reply through the plugins before it, and deliver it."""

@@ -10,18 +10,22 @@ from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange, Request, advance
 from pipeline.api.headers import NO_EDITS, HeaderEdits
 from pipeline.api.outcome import Ending, Outcome
+from pipeline.api.provider import Translation
 from pipeline.api.signals import Signals
 from pipeline.host import replies
 from pipeline.host.chain import Chain, Group
+from pipeline.host.folded_response import FoldedResponse
+from pipeline.host.inference import prefetch
 from pipeline.host.ledger import Ledger
 from pipeline.host.names import ROUTE_HEADER
-from pipeline.host.origin import origin_report
+from pipeline.host.origin import origin_report, path_report
 from pipeline.host.policy import Policy, Watcher
-from pipeline.host.preparing import prepared
+from pipeline.host.preparing import Patience, dropped_names, dropped_words, prepared
 from pipeline.host.response import ResponseSide
 from pipeline.host.routing import first_match
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.tenancy import tenant_of
+from pipeline.host.translating import TranslatedResponse
 from pipeline.host.verdicts import Finish, Pairs, Proceed, Wish
 
 
@@ -39,6 +43,7 @@ class Run:
         ledger: where steps are noted.
         watcher: sees every decision.
         chain: the plugins to run; the route's if None.
+        patience: asks Envoy for more time, where an attempt needs it.
     """
 
     def __init__(
@@ -53,33 +58,39 @@ class Run:
         ledger: Ledger,
         watcher: Watcher | None,
         chain: Chain | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.route = route
         self.chain = route.chain if chain is None else chain
         self.ledger = ledger
         self._runtime = runtime
         self._current = current
+        self._patience = patience
         self._has_touched_routing = False
+        self._hides_answer = False
         self._edits = NO_EDITS
         self._entered: int | None = None
         self._ending: Ending = "completed"
         self._status = 0
         self._code = ""
+        deadline_s = ledger.clock() + route.budget_s
         self.exchange = Exchange(
             id=exchange_id,
             route=route.name,
             tenant=tenant_of(runtime.config.tenant, pairs),
             request=request,
             dialect=dialect,
-            deadline_s=ledger.clock() + route.plan.budget_s,
-            signals=Signals(runtime.signals),
+            deadline_s=deadline_s,
+            signals=Signals(runtime.signals, runtime.reader, deadline_s),
         )
         self._policy = Policy(self.exchange, ledger, runtime.pool, watcher)
-        self.response = self._response_side(None)
+        self.response: ResponseSide | FoldedResponse = self._response_side(None)
 
     def begin_message(self, now_s: float) -> None:
         """Give the hooks of the next message their budget, which runs from now."""
-        advance(self.exchange, deadline_s=now_s + self.route.plan.budget_s)
+        deadline_s = now_s + self.route.budget_s
+        advance(self.exchange, deadline_s=deadline_s)
+        self.exchange.signals.deadline_s = deadline_s
 
     def headers_phase(self) -> Awaitable[Finish | None]:
         """Run `on_request_headers`."""
@@ -88,12 +99,25 @@ class Run:
     def call_phase(self, call: Call) -> Awaitable[Finish | None]:
         """Run `on_request` over the call."""
         advance(self.exchange, call=call)
+        if self.chain.asking:
+            active = [one for one in self.chain.asking if self._policy.is_active(one)]
+            prefetch(self.exchange, call, active, self.ledger)
         return self._phase(self.chain.request)
+
+    def must_read(self) -> bool:
+        """Say whether the call is to be read: for plugins, a check or the backend."""
+        dialect = self.exchange.dialect
+        return self.route.must_read(dialect) or self._target().must_read(dialect)
 
     def proceed(self, wish: Wish) -> Proceed:
         """Let the request's headers go on; its body is still to be decided."""
         edits, self._edits = self._edits, NO_EDITS
-        return Proceed(edits=edits, wish=wish)
+        self._hides_answer = (
+            self._is_unwatched()
+            and self._target().keeps_answers(self.exchange.dialect)
+            and not self.chain.may_reroute
+        )
+        return Proceed(edits=edits, wish=wish, hides_answer=self._hides_answer)
 
     async def send(self, observer: Observer, *, with_body: bool) -> Proceed | Finish:
         """Let the request go to its backend: nothing of it will be decided later.
@@ -108,36 +132,46 @@ class Run:
         if is_rerouted:
             edits = edits.then(HeaderEdits(set={ROUTE_HEADER: target.name}))
         call = self.exchange.call
+        request = self.exchange.request
         body: bytes | None = None
-        link = target.prepares(self.exchange.dialect)
+        told: dict[str, str] = {}
+        link = target.folded
         if link is not None:
             attempt = await prepared(
                 link,
-                self.exchange.request,
+                request,
                 call if with_body else None,
                 self.exchange.dialect,
                 observer,
-                self.route.plan.budget_s,
-                may_translate=False,
+                may_translate=not self._hides_answer,
+                patience=self._patience,
             )
             if isinstance(attempt, Finish):
                 return self.end(attempt, "refused")
             edits = edits.then(attempt.headers)
             body = attempt.body
             advance(self.exchange, backend=link.backend.name)
+            told = path_report(request)
+            self.ledger.dropped = dropped_words(attempt.dropped)
+            if attempt.translation is not None:
+                self.response = self._translated(attempt.translation, observer)
         if body is None and with_body and call is not None and not call.is_untouched:
             body = call.encode()
-        if body is not None and "content-encoding" in self.exchange.request.headers:
+        if body is not None and "content-encoding" in request.headers:
             edits = edits.then(HeaderEdits(remove=frozenset({"content-encoding"})))
-        report = self.ledger.report()
         if target.plan.attempts:
-            report |= origin_report(self.exchange.request, body)
+            told = origin_report(request, body)
+        if not with_body:
+            is_plain = isinstance(self.response, ResponseSide)
+            self._hides_answer = is_plain and self._is_unwatched()
         return Proceed(
             edits=edits,
             body=body,
             # Only then: on our Envoy's way to the same route the backend's path would not match it.
             clear_route=is_rerouted,
-            report=report,
+            report=self.ledger.report() | told,
+            # Of use with headers alone: with the body Envoy takes no mode any more.
+            hides_answer=self._hides_answer,
         )
 
     def end(self, finish: Finish, ending: Ending) -> Finish:
@@ -155,7 +189,8 @@ class Run:
     async def complete(self, observer: Observer, *, cancelled: bool) -> None:
         """Run `on_complete` for every plugin that was entered, then report the outcome."""
         self._status = self._status or self.response.status
-        never_answered = self.route.plan.response_headers and not self._status
+        is_shown = self.route.plan.response_headers and not self._hides_answer
+        never_answered = is_shown and not self._status
         if self._ending == "completed" and (cancelled or never_answered):
             self._ending = "cancelled"
         if self.chain.complete:
@@ -191,6 +226,8 @@ class Run:
             ledger.started_s,
             ledger.total_s,
             ledger.spent_s,
+            dropped_names(ledger.dropped),
+            self.exchange.signals.unread,
         )
 
     async def _phase(self, groups: tuple[Group, ...]) -> Finish | None:
@@ -199,12 +236,12 @@ class Run:
             return None
         decision, bound = ended
         self._entered = bound.index
-        self.response = self._response_side(bound.index)
+        self.response = side = self._response_side(bound.index)
         if isinstance(decision, Refuse):
-            return self.end(await self.response.refused(decision), "refused")
+            return self.end(await side.refused(decision), "refused")
         call = self.exchange.call
         streamed = call is not None and call.stream
-        finish = await self.response.replied(decision.answer, decision.headers, streamed=streamed)
+        finish = await side.replied(decision.answer, decision.headers, streamed=streamed)
         return self.end(finish, "replied" if finish.status < 400 else "refused")
 
     def _apply(self, decision: Decision) -> Refuse | Reply | None:
@@ -242,6 +279,17 @@ class Run:
         call = self.exchange.call
         model = call.model if call is not None else ""
         return first_match(self._runtime.candidates, self.exchange.request, model) or self.route
+
+    def _is_unwatched(self) -> bool:
+        """Say whether answers are sent for the sake of other calls alone."""
+        return self.route.plan.response_headers and not self.chain.sees_responses
+
+    def _translated(self, translation: Translation, observer: Observer) -> FoldedResponse:
+        limits = self._runtime.config.limits
+        dialect = self.exchange.dialect
+        part = TranslatedResponse(translation, dialect, limits.response_body, observer)
+        side = self._response_side(None)
+        return FoldedResponse(part, side, limits.event, is_watched=self.chain.sees_responses)
 
     def _response_side(self, before: int | None) -> ResponseSide:
         max_bytes = self._runtime.config.limits.response_body

@@ -16,13 +16,14 @@ from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome
 from pipeline.api.provider import Provider
-from pipeline.api.signals import SignalFunction
+from pipeline.api.signals import Reader, SignalFunction
 from pipeline.config.schema import Config, RouteConfig
 from pipeline.config.source import Source
 from pipeline.dialects.registry import Dialects
 from pipeline.errors import ConfigError
 from pipeline.host.backends import Link
 from pipeline.host.chain import Chain
+from pipeline.host.inference import Models, unknown_signals
 from pipeline.host.instances import Instance
 from pipeline.host.models import models_of
 from pipeline.host.plan import RoutePlan
@@ -75,6 +76,9 @@ class Route:
         chain: its plugins.
         links: its backends, connected, in order of priority.
         plan: what Envoy sends for it.
+        budget_s: the longest that its plugins may take over one message.
+        reads_calls: every call is read at the router level, whatever becomes of it.
+        translates_folded: answers may have to be translated at the router level.
     """
 
     name: str
@@ -83,22 +87,26 @@ class Route:
     chain: Chain
     links: tuple[Link, ...]
     plan: RoutePlan
+    budget_s: float
+    reads_calls: bool
+    translates_folded: bool
 
-    def prepares(self, dialect: Dialect | None) -> Link | None:
-        """Return the backend whose attempt the router level prepares, if there is such a one.
+    @property
+    def folded(self) -> Link | None:
+        """The backend whose attempts are prepared at the router level, if there is such a one."""
+        return self.links[0] if self.links and not self.plan.attempts else None
 
-        On a route with attempts of their own that is the only backend, for what passes as it is:
-        they would do the same again, but an Envoy of somebody's own may have none.
+    def must_read(self, dialect: Dialect | None) -> bool:
+        """Say whether the router level must read calls of a dialect."""
+        if self.reads_calls:
+            return True
+        link = self.folded
+        return link is not None and not link.connection.passes(dialect.name if dialect else None)
 
-        Args:
-            dialect: the call's, None for what is no LLM call.
-        """
-        if len(self.links) != 1:
-            return None
-        link = self.links[0]
-        if not self.plan.attempts:
-            return link
-        return link if link.connection.passes(dialect.name if dialect else None) else None
+    def keeps_answers(self, dialect: Dialect | None) -> bool:
+        """Say whether the router level leaves answers to calls of a dialect as they come."""
+        link = self.folded
+        return link is None or link.connection.keeps_answers(dialect.name if dialect else None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ class Runtime:
         providers: upstream API formats.
         links: backends by name, connected.
         signals: registered signal functions.
+        inference: the models, which compute all other signals; None where nothing asks any.
         routes: by name, in config order.
         routing_headers: request headers that any route matches on.
         pool: for blocking hooks.
@@ -125,10 +134,12 @@ class Runtime:
     providers: Mapping[str, Provider]
     links: Mapping[str, Link]
     signals: Mapping[str, SignalFunction]
+    inference: Models | None
     routes: Mapping[str, Route]
     routing_headers: frozenset[str]
     pool: ThreadPoolExecutor
     _started: list[Instance] = field(default_factory=list)
+    _asked: list[Models] = field(default_factory=list)
     _connected: list[Link] = field(default_factory=list)
     _finishing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -148,16 +159,30 @@ class Runtime:
         return models_of(self.config)
 
     @property
+    def reader(self) -> Reader | None:
+        """Where signals that no plugin registered come from."""
+        return self.inference.engines if self.inference is not None else None
+
+    @property
     def plans(self) -> dict[str, RoutePlan]:
         """What Envoy must send, by route."""
         return {name: route.plan for name, route in self.routes.items()}
 
     async def startup(self) -> None:
-        """Start every instance in list order, but for those that another generation started.
+        """Start the models, then every instance in list order.
+
+        What another generation started goes on as it is.
 
         Raises:
             ConfigError: one failed; those already started are shut down.
         """
+        if self.inference is not None:
+            await self.inference.start(self.source)
+            self._asked.append(self.inference)
+        unknown = tuple(unknown_signals(self.instances, self.signals, self.reader, self.source))
+        if unknown:
+            await self.shutdown()
+            raise ConfigError(*unknown)
         for instance in self.instances.values():
             self._started.append(instance)
             if instance.life.begin() and instance.has("startup"):
@@ -200,6 +225,8 @@ class Runtime:
             if instance.has("shutdown"):
                 with suppress(Exception, SystemExit):
                     await _maybe(instance.hooks["shutdown"]())
+        while self._asked:
+            await self._asked.pop().close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         return has_ended
 

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Request
 from pipeline.api.headers import NO_EDITS, HeaderEdits
-from pipeline.api.sse import Frame
+from pipeline.api.sse import Frame, FrameTooLong
 from pipeline.errors import InvalidCall
 from pipeline.host import reading, replies
 from pipeline.host.chain import NO_PLUGINS
 from pipeline.host.ledger import Ledger
 from pipeline.host.models import models_answer
+from pipeline.host.names import DROPPED_KEY, metadata_attribute
 from pipeline.host.policy import Watcher
+from pipeline.host.preparing import Patience
 from pipeline.host.routing import Matcher, Undecided, first_match, match_outside
 from pipeline.host.run import Run
 from pipeline.host.runtime import Observer, Route, Runtime
 from pipeline.host.verdicts import PROCEED, Emit, Finish, Pairs, Proceed, Verdict
 
+_DROPPED = metadata_attribute(DROPPED_KEY)
 _ASK_FOR_PLAIN = HeaderEdits(remove=frozenset({"accept-encoding"}))
 
 
@@ -50,6 +53,7 @@ class RouterSession:
         watcher: sees every decision, for `explain`.
         overloaded: where the process has exchanges enough: called with whether this one goes on
             without plugins, as its route allows; if not it is refused.
+        patience: asks Envoy for more time than the message at hand has.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class RouterSession:
         new_id: Callable[[], str],
         watcher: Watcher | None = None,
         overloaded: Callable[[bool], None] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._runtime = runtime
         self._choice = choice
@@ -68,6 +73,7 @@ class RouterSession:
         self._new_id = new_id
         self._watcher = watcher
         self._overloaded = overloaded
+        self._patience = patience
         self._ledger = Ledger(clock)
         self._pairs: Pairs = ()
         self._spoofed: frozenset[str] = frozenset()
@@ -111,7 +117,7 @@ class RouterSession:
         finish = await run.headers_phase()
         if finish is not None:
             return finish
-        if is_call and run.route.plan.request_body:
+        if is_call and run.must_read():
             return self._headed(run.proceed("whole"))
         sent = await run.send(self._observer, with_body=False)
         return sent if isinstance(sent, Finish) else self._headed(sent)
@@ -152,21 +158,28 @@ class RouterSession:
         if run is None:
             return PROCEED
         run.begin_message(self._ledger.enter())
+        if _DROPPED in attributes:
+            self._ledger.dropped = attributes[_DROPPED]
         verdict = await run.response.headers(pairs, ends=ends, attributes=attributes)
         if isinstance(verdict, Finish):
             return run.end(verdict, "refused")
-        report = HeaderEdits(set=replies.report_headers(self._ledger.report()))
-        verdict.edits = verdict.edits.then(report)
+        if run.response.is_watched and not run.response.holds_headers:
+            self._report(verdict)
         return self._left(verdict)
 
     async def response_body(self, body: bytes) -> Verdict:
-        """Run `on_response`."""
+        """Run `on_response`, after `on_response_headers` where that waited for the body."""
         run = self._run
         if run is None:
             return PROCEED
         run.begin_message(self._ledger.enter())
+        held_headers = run.response.holds_headers
         verdict = await run.response.body(body)
-        return run.end(verdict, "refused") if isinstance(verdict, Finish) else self._left(verdict)
+        if isinstance(verdict, Finish):
+            return run.end(verdict, "refused")
+        if held_headers:
+            self._report(verdict)
+        return self._left(verdict)
 
     async def response_events(self, frames: list[Frame], *, ended: bool) -> Emit:
         """Run `on_response_event`."""
@@ -179,9 +192,18 @@ class RouterSession:
         return emit
 
     async def response_bytes(self, data: bytes, *, ended: bool) -> Emit:
-        """Leave the bytes as they are: at this level streams are events."""
-        del ended
-        return Emit(data, is_original=True)
+        """Translate a piece of a stream, and run `on_response_event` for what it completes."""
+        run = self._run
+        if run is None:
+            return Emit(data, is_original=True)
+        run.begin_message(self._ledger.enter())
+        try:
+            emit = await run.response.piece(data, ended=ended)
+        except FrameTooLong:
+            message = "an event of the answer is too large"
+            emit = self.fault_in_stream(status=502, code="event_too_large", message=message)
+        self._ledger.leave()
+        return emit
 
     def fault(self, *, status: int, code: str, message: str) -> Finish:
         """Word a fault that the stream found."""
@@ -192,11 +214,10 @@ class RouterSession:
         """Word a fault of a stream that has begun as the error event that ends it."""
         self._observer.violation(code)
         run = self._run
-        if run is None or run.exchange.dialect is None:
+        if run is None:
             return Emit(b"", is_original=False, end=True)
         run.fail(code)
-        events = run.exchange.dialect.error_events(status=status, code=code, message=message)
-        return Emit(b"".join(event.raw for event in events), is_original=False, end=True)
+        return run.response.fault(status=status, code=code, message=message)
 
     async def complete(self, *, cancelled: bool) -> None:
         """Run `on_complete` and report the outcome."""
@@ -233,6 +254,7 @@ class RouterSession:
             self._ledger,
             self._watcher,
             None if self._overloaded is None else NO_PLUGINS,
+            self._patience,
         )
         return self._run
 
@@ -260,6 +282,10 @@ class RouterSession:
         if stripped:
             verdict.edits = stripped.then(verdict.edits)
         return self._left(verdict)
+
+    def _report(self, verdict: Proceed) -> None:
+        report = HeaderEdits(set=replies.report_headers(self._ledger.report()))
+        verdict.edits = verdict.edits.then(report)
 
     def _left(self, verdict: Proceed) -> Proceed:
         self._ledger.leave()

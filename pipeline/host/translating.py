@@ -1,4 +1,4 @@
-"""A response at upstream level, on its way through what its provider made to translate it."""
+"""A response on its way through what its provider made to translate it."""
 
 from __future__ import annotations
 
@@ -41,16 +41,19 @@ class TranslatedResponse:
         self._dialect = dialect
         self._max_bytes = max_bytes
         self._observer = observer
+        self.status = 0
         self._encoding = ""
+        self._is_stream = False
         self._has_ended = False
 
     def headers(self, pairs: Pairs, *, ends: bool) -> Verdict:
         """Decide on the response's headers, and how its body is wanted."""
-        status = next((int(value) for name, value in pairs if name == ":status"), 0)
+        status = self.status = next((int(v) for name, v in pairs if name == ":status"), 0)
         headers = Headers(pair for pair in pairs if pair[0][:1] != ":")
         begun = self._tried(lambda: self._translation.begin(status, headers))
         if begun is None:
             return self._failure()
+        self.status = begun.status or status
         edits = _edits(begun)
         if begun.body == "keep":
             return Proceed(edits=edits)
@@ -67,20 +70,26 @@ class TranslatedResponse:
         edits = edits.then(_PLAIN)
         if begun.body == "whole":
             return Proceed(edits=edits, wish="whole")
+        self._is_stream = True
         return Proceed(edits=edits, wish="bytes", encoding=self._encoding)
 
     def body(self, body: bytes) -> Proceed:
-        """Translate a whole body."""
+        """Translate a whole body, a stream's that somebody wants to see at once too."""
         try:
             plain = decoded(body, self._encoding, self._max_bytes)
         except InvalidCall:
             self._observer.violation("unreadable_answer")
             return _replaced(self._refusal("unreadable_answer", _UNREADABLE))
+        if self._is_stream:
+            return Proceed(body=self.piece(plain, ended=True).data)
         made = self._tried(lambda: self._translation.whole(plain))
         if made is None:
             return _replaced(self._failure())
-        status = HeaderEdits(set={":status": str(made.status)} if made.status else {})
-        return Proceed(edits=made.headers.then(status), body=made.body)
+        edits = made.headers
+        if made.status is not None:
+            self.status = made.status
+            edits = edits.then(HeaderEdits(set={":status": str(made.status)}))
+        return Proceed(edits=edits, body=made.body)
 
     def piece(self, data: bytes, *, ended: bool) -> Emit:
         """Translate a piece of a stream."""
@@ -96,8 +105,6 @@ class TranslatedResponse:
 
     def fault(self, *, status: int, code: str, message: str) -> Emit:
         """End the stream with an error."""
-        if code != "provider_error":
-            self._observer.violation(code)
         self._has_ended = True
         out = self._tried(
             lambda: self._translation.fault(status=status, code=code, message=message)

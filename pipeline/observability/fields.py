@@ -1,6 +1,8 @@
-"""Names of calls' fields that may label a metric: what a client makes up must not."""
+"""Names of calls' fields that metrics and logs may have: what a client makes up must not."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 _KNOWN = frozenset(
     [
@@ -114,6 +116,11 @@ _KNOWN = frozenset(
     ]
 )
 OTHER = "other"
+
+
+def field_labels(names: Iterable[str]) -> list[str]:
+    """Return what may be told of dropped fields, each label once."""
+    return sorted({field_label(name) for name in names})
 
 
 def field_label(name: str) -> str:

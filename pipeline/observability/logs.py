@@ -15,6 +15,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome
 from pipeline.observability.facts import label
+from pipeline.observability.fields import field_labels
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
@@ -82,6 +83,11 @@ def log_exchange(logger: FilteringBoundLogger, exchange: Exchange, outcome: Outc
         level = logging.WARNING
     if not logger.is_enabled_for(level):
         return
+    more: dict[str, Any] = {}
+    if outcome.dropped:
+        more["dropped"] = field_labels(outcome.dropped)
+    if outcome.unread_tokens:
+        more["unread_tokens"] = outcome.unread_tokens
     decisive = [step for step in steps if step.decision in {"refuse", "error"}]
     logger.log(
         level,
@@ -96,6 +102,7 @@ def log_exchange(logger: FilteringBoundLogger, exchange: Exchange, outcome: Outc
         overhead_ms=round(outcome.overhead_s * 1000, 2),
         plugins=[f"{s.instance}.{s.hook}={_decision(s.decision, s.applied)}" for s in steps],
         codes=[f"{step.instance}: {label(step.reason)}" for step in decisive],
+        **more,
     )
 
 

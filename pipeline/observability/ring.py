@@ -18,6 +18,7 @@ from pipeline.api.text import Segment
 from pipeline.host.invoke import Bound
 from pipeline.host.ledger import EVENT_HOOK
 from pipeline.observability.facts import label
+from pipeline.observability.fields import field_labels
 
 _MAX_ENTRY_BYTES = 32 * 1024
 _MAX_SEGMENTS = 20
@@ -73,6 +74,8 @@ class Ring:
             "ending": outcome.ending,
             "status": outcome.status,
             "code": label(outcome.code),
+            "dropped": field_labels(outcome.dropped),
+            "unread_tokens": outcome.unread_tokens,
             "started_at": round(self._wall_s(outcome.started_s), 3),
             "duration_ms": round(outcome.duration_s * 1000, 3),
             "overhead_ms": round(outcome.overhead_s * 1000, 3),

@@ -14,6 +14,7 @@ from pipeline.api.exchange import Exchange
 from pipeline.api.outcome import Outcome, Step
 from pipeline.errors import ConfigError, Problem
 from pipeline.observability.facts import answer_of, label
+from pipeline.observability.fields import field_labels
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -120,6 +121,8 @@ class Tracing:
             attributes["dragoman.backend"] = exchange.backend
             if exchange.backend in self.providers:
                 attributes["gen_ai.provider.name"] = self.providers[exchange.backend]
+        if outcome.dropped:
+            attributes["dragoman.dropped"] = field_labels(outcome.dropped)
         call = exchange.call
         if call is not None:
             attributes["gen_ai.operation.name"] = _operation(exchange)

@@ -11,8 +11,8 @@ from pipeline.config.schema import Config
 from pipeline.config.source import Key, Source
 from pipeline.errors import Problem
 
-# Sockets and processes that stand; loggers, exporters and files that are open; and of Envoy what
-# it reads when it starts.
+# Sockets, processes and models that stand; loggers, exporters and files that are open; and of
+# Envoy what it reads when it starts.
 _FIXED: tuple[Key, ...] = (
     ("server", "address"),
     ("server", "admin"),
@@ -20,6 +20,7 @@ _FIXED: tuple[Key, ...] = (
     ("server", "reload"),
     ("server", "tls"),
     ("telemetry",),
+    ("inference",),
     ("envoy", "admin"),
     ("envoy", "listen"),
     ("envoy", "concurrency"),

@@ -6,11 +6,11 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -30,6 +30,7 @@ from pipeline.observability.ring import Ring
 from pipeline.server.admin import Admin
 from pipeline.server.exchanges import Exchanges
 from pipeline.server.grpc_server import GrpcServer
+from pipeline.server.models.metrics import EngineMetrics
 from pipeline.server.reloading import OnGeneration, Reloader, Running, config_detail
 from pipeline.server.signals import serve_until_signal
 from pipeline.server.tls import BadCertificate
@@ -37,6 +38,9 @@ from pipeline.server.watching import POLL_S
 from pipeline.wire.admission import Admission
 from pipeline.wire.service import ExternalProcessor
 from pipeline.wire.tapping import make_tap
+
+if TYPE_CHECKING:
+    from pipeline.inference.engine import Engine
 
 # Between telling health checks and refusing streams: longer than the interval at which our
 # Envoy configuration makes Envoy ask.
@@ -54,11 +58,13 @@ class Place:
         address: for Envoy.
         admin: for operators.
         unhealthy_s: how long Envoy has to notice before streams are refused.
+        models: address of a process that has the models for it; it has its own if absent.
     """
 
     address: str
     admin: str
     unhealthy_s: float = UNHEALTHY_S
+    models: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +109,14 @@ class HostProcess:
         first = Generation(generation, runtime, content_hash(runtime.source), time.time())
         self.generations = Generations(first, settle_again)
         self._unhealthy_s = place.unhealthy_s
+        self._models = place.models
         self.address = ""
         self.admin_address = ""
         self._is_ready = False
         self._state = "starting"
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
+        registry.register(EngineMetrics(lambda: _engines(self.runtime)))
         describe_plugins(self._metrics, runtime)
         self._metrics.config(first.number, first.content_hash)
         offset_s = time.time() - time.monotonic()
@@ -229,7 +237,7 @@ class HostProcess:
         before = self.runtime
         found_hash = await asyncio.to_thread(content_hash, source)
         # In a thread: a plugin's module may take seconds to import.
-        runtime = await asyncio.to_thread(compile_config, config, source, before)
+        runtime = await asyncio.to_thread(compile_config, config, source, before, self._models)
         changes = differences(before.config, before.plans, config, runtime.plans)
         try:
             async with asyncio.timeout(_PREPARED_WITHIN_S):
@@ -294,6 +302,10 @@ class HostProcess:
             "plugins": list(self.runtime.instances),
         }
         return self._is_ready, detail
+
+
+def _engines(runtime: Runtime) -> Mapping[str, Engine]:
+    return runtime.inference.engines.engines if runtime.inference is not None else {}
 
 
 def _exchanges(token: SecretStr | None, ring: Ring | None) -> Exchanges | None:

@@ -43,6 +43,7 @@ class Role:
         admin: its own metrics, a Unix socket that is the supervisor's business alone.
         config: the config file, for messages and for what is relative to it.
         unhealthy_s: how long it is out of rotation before it refuses streams.
+        models: address of the process that has the models for all workers, if there is one.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Role:
     admin: Path
     config: Path
     unhealthy_s: float
+    models: str | None = None
 
     @property
     def command(self) -> list[str]:
@@ -58,6 +60,7 @@ class Role:
             *(sys.executable, "-P", "-m", "pipeline.server.worker", str(self.config)),
             *("--index", str(self.index), "--admin", f"unix:{self.admin}"),
             *("--unhealthy-s", str(self.unhealthy_s)),
+            *(("--models", self.models) if self.models is not None else ()),
         ]
 
 

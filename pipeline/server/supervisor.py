@@ -27,6 +27,7 @@ from pipeline.server.admin import Admin
 from pipeline.server.aggregate import Aggregate
 from pipeline.server.control import Order
 from pipeline.server.exchanges import Exchanges
+from pipeline.server.models.sharing import SharedModels, models_address
 from pipeline.server.reloading import OnGeneration, Reloader, Running, config_detail
 from pipeline.server.restarts import RestartPolicy
 from pipeline.server.signals import serve_until_signal
@@ -72,17 +73,19 @@ class Supervisor:
         self._scraping = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: asyncio.Task[None] | None = None
+        models = models_address(directory) if not config.inference.address else None
         order = Order("start", 0, 1, source.text, self.running.loaded_at_s)
         addresses = worker_addresses(config.server.address, config.server.workers)
         self.workers = [
             Worker(
-                Role(index, address, directory / f"{index}.sock", path, unhealthy_s),
+                Role(index, address, directory / f"{index}.sock", path, unhealthy_s, models),
                 RestartPolicy(time.monotonic, random.random),
                 self._worker_ended,
                 order,
             )
             for index, address in enumerate(addresses)
         ]
+        self._models = SharedModels(len(addresses), path, directory, self._worker_ended)
         self._exchanges = self._make_exchanges()
         self._admin = Admin(
             config.server.admin,
@@ -95,7 +98,7 @@ class Supervisor:
         self._reloader = Reloader(path, self, self, time.time, on_generation, poll_s=poll_s)
 
     async def start(self, ready_within_s: float = _READY_WITHIN_S) -> None:
-        """Start every worker, and return when all of them serve.
+        """Start every worker, the models before them, and return when all of them serve.
 
         Raises:
             ConfigError: the config cannot be used, as a worker found.
@@ -107,17 +110,10 @@ class Supervisor:
         except OSError as error:
             message = f"cannot listen there: {error.strerror or error}"
             raise ConfigError(self.running.source.problem(("server", "admin"), message)) from error
-        loop = asyncio.get_running_loop()
-        ready: list[asyncio.Future[None]] = [loop.create_future() for _ in self.workers]
-        self._tasks = [
-            asyncio.create_task(worker.keep(serves))
-            for worker, serves in zip(self.workers, ready, strict=True)
-        ]
-        for task, serves in zip(self._tasks, ready, strict=True):
-            task.add_done_callback(partial(_pass_on, serves))
         try:
             async with asyncio.timeout(ready_within_s):
-                await asyncio.gather(*ready)
+                await self._models.start(self.running.config, self.running.source)
+                await self._start_workers()
         except BaseException as error:
             await self._end(Worker.kill)
             if isinstance(error, TimeoutError):
@@ -132,6 +128,17 @@ class Supervisor:
         )
         self._reloader.start()
 
+    async def _start_workers(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: list[asyncio.Future[None]] = [loop.create_future() for _ in self.workers]
+        self._tasks = [
+            asyncio.create_task(worker.keep(serves))
+            for worker, serves in zip(self.workers, ready, strict=True)
+        ]
+        for task, serves in zip(self._tasks, ready, strict=True):
+            task.add_done_callback(partial(_pass_on, serves))
+        await asyncio.gather(*ready)
+
     async def stop(self) -> None:
         """Let every worker drain, and return when all have ended."""
         self._state = "draining"
@@ -140,7 +147,7 @@ class Supervisor:
 
     def abort(self) -> None:
         """Kill every worker and end this process; what is in flight is lost."""
-        for worker in self.workers:
+        for worker in self._processes:
             worker.kill()
         os._exit(1)
 
@@ -151,16 +158,8 @@ class Supervisor:
             "state": self._state,
             "version": __version__,
             "config": config_detail(self.running, self._reloader),
-            "workers": [
-                {
-                    "worker": worker.role.index,
-                    "pid": worker.pid,
-                    "address": worker.role.address,
-                    "state": worker.state,
-                    "restarts": worker.restarts,
-                }
-                for worker in self.workers
-            ],
+            "workers": [_told(worker) for worker in self.workers],
+            "models": _told(self._models.worker) if self._models.worker is not None else None,
             "routes": [route.name for route in self.running.config.routes],
             "plugins": list(self.running.config.plugins),
         }
@@ -179,6 +178,7 @@ class Supervisor:
             wanted.loaded_at_s,
             is_told=self._is_told,
         )
+        await self._models.start(wanted.config, wanted.source)
         changes = await reload_workers(self.workers, order, wanted.source)
         self.running = wanted
         secret = wanted.config.server.admin_token
@@ -219,12 +219,20 @@ class Supervisor:
 
         return Exchanges(secret.get_secret_value(), find)
 
+    @property
+    def _processes(self) -> list[Worker]:
+        """The workers, and what has the models for them."""
+        models = self._models.worker
+        return [*self.workers, models] if models is not None else self.workers
+
     async def _end(self, how: Callable[[Worker], None]) -> None:
-        for worker, task in zip(self.workers, self._tasks, strict=True):
+        for worker, task in zip(self.workers, self._tasks, strict=False):
             if worker.pid is None:
                 task.cancel()  # it waits for its start
             how(worker)
-        await asyncio.wait(self._tasks)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._models.stop(how)
         if self._watch is not None:
             self._watch.cancel()
         await self._admin.stop()
@@ -237,8 +245,9 @@ class Supervisor:
     async def _scrape(self) -> None:
         # One at a time: an older answer must not replace a newer one.
         async with self._scraping:
-            found = await asyncio.gather(*(worker.metrics() for worker in self.workers))
-            for worker, metrics in zip(self.workers, found, strict=True):
+            asked = self._processes
+            found = await asyncio.gather(*(worker.metrics() for worker in asked))
+            for worker, metrics in zip(asked, found, strict=True):
                 # The others' answers took a while: it may have ended, and its counts been kept.
                 if metrics is not None and worker.pid == metrics[0]:
                     self._aggregate.take(worker.role.index, *metrics)
@@ -247,6 +256,16 @@ class Supervisor:
         self._aggregate.lose(index)
         if self._state == "serving":
             self._aggregate.count(catalogue.WORKER_RESTARTS, worker=str(index))
+
+
+def _told(worker: Worker) -> dict[str, object]:
+    return {
+        "worker": worker.role.index,
+        "pid": worker.pid,
+        "address": worker.role.address,
+        "state": worker.state,
+        "restarts": worker.restarts,
+    }
 
 
 def _pass_on(ready: asyncio.Future[None], keeping: asyncio.Task[None]) -> None:

@@ -27,13 +27,14 @@ def main() -> None:
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--admin", required=True)
     parser.add_argument("--unhealthy-s", type=float, required=True)
+    parser.add_argument("--models")
     given = parser.parse_args()
     # Who signals all processes of a service means the supervisor.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    run_loop(_work(given.config, given.index, given.admin, given.unhealthy_s))
+    run_loop(_work(given.config, given.index, given.admin, given.unhealthy_s, given.models))
 
 
-async def _work(path: Path, index: int, admin: str, unhealthy_s: float) -> None:
+async def _work(path: Path, index: int, admin: str, unhealthy_s: float, models: str | None) -> None:
     line = await Line.of_stdin()
     order = await line.order()
     if order is None:
@@ -46,8 +47,9 @@ async def _work(path: Path, index: int, admin: str, unhealthy_s: float) -> None:
         telemetry, server = config.telemetry, config.server
         configure_logs(telemetry.log_level, telemetry.log_format, worker=index)
         address = worker_addresses(server.address, server.workers)[index]
-        place = Place(address, admin, unhealthy_s)
-        process = HostProcess(compile_config(config, source), place, generation=first.generation)
+        place = Place(address, admin, unhealthy_s, models)
+        runtime = compile_config(config, source, node=models)
+        process = HostProcess(runtime, place, generation=first.generation)
 
         def started() -> None:
             settle()

@@ -6,8 +6,9 @@
 
 INVARIANT: outside FULL_DUPLEX_STREAMED every message gets exactly one answer of its own kind, in
 order, or an immediate one that ends the stream. Bytes that no decision changes go on unchanged.
-One exception, which SSE itself makes: an event that its stream leaves unterminated is dropped
-when trailers follow in STREAMED mode, because an answer to trailers has no place for bytes.
+One exception: where trailers follow in STREAMED mode, an event that its stream leaves unterminated
+is dropped, and so is what a translation adds at the end, because an answer to trailers has no place
+for bytes. Envoy drops the trailers of HTTP/1.1 by itself; a backend must send them over HTTP/2.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Machine:
         """Give up the message just received: there is no room for what it brought."""
         self._body = b""
         message = "too much is held at once; try again in a moment"
-        return self._fault(503, "overloaded", message)
+        return AskFault(503, "overloaded", message, self._in_stream)
 
     def receive(self, message: Message) -> Step:
         """Take a message.
@@ -183,7 +184,9 @@ class Machine:
                 frames += decoder.finish()
                 frames += [Frame(decoder.pending, "", None)] if decoder.pending else []
         except FrameTooLong:
-            return [], self._fault(502, "event_too_large", "an event of the answer is too large")
+            return [], AskFault(
+                502, "event_too_large", "an event of the answer is too large", self._in_stream
+            )
         except InvalidCall as error:
             return [], self._undecodable(error)
         self._chunk_is_frames = not (had_pending or direction.inflater) and (
@@ -237,7 +240,7 @@ class Machine:
     def _whole_by_trailers(self, direction: Direction) -> Step:
         if direction.mode is Mode.STREAMED and direction.held_bytes:
             message = "a body with trailers needs body mode BUFFERED or FULL_DUPLEX_STREAMED"
-            return [], self._fault(502, "trailers_unsupported", message)
+            return [], AskFault(502, "trailers_unsupported", message, self._in_stream)
         self._body = direction.take() if direction.held_bytes else b""
         return [], AskBody(direction.side, self._body)
 
@@ -251,25 +254,30 @@ class Machine:
 
     def _too_large(self, side: Side) -> Step:
         if side == "request":
-            return [], self._fault(413, "body_too_large", "the request body is too large")
-        return [], self._fault(502, "answer_too_large", "the provider's answer is too large")
+            return [], AskFault(
+                413, "body_too_large", "the request body is too large", self._in_stream
+            )
+        return [], AskFault(
+            502, "answer_too_large", "the provider's answer is too large", self._in_stream
+        )
 
     def _violated(self, what: str) -> Step:
         message = f"Envoy broke the ext_proc protocol: {what}"
-        return [], self._fault(500, "protocol_violation", message)
+        return [], AskFault(500, "protocol_violation", message, self._in_stream)
 
     def _undecodable(self, error: InvalidCall) -> AskFault:
         # Its codes are for requests; this is the answer.
         is_too_large = error.code == "body_too_large"
         code = "answer_too_large" if is_too_large else "unreadable_answer"
-        return self._fault(502, code, "the provider's answer cannot be decoded")
+        return AskFault(502, code, "the provider's answer cannot be decoded", self._in_stream)
 
-    def _fault(self, status: int, code: str, message: str) -> AskFault:
+    @property
+    def _in_stream(self) -> bool:
         # Envoy lets a stream's headers go once they are answered, and resets the client where an
         # immediate answer comes after them: from there on an error can only be an event.
         asked = self._asked
         is_piece = isinstance(asked, Body | Trailers) and asked.side == "response"
-        return AskFault(status, code, message, in_stream=is_piece and self.response.is_streaming)
+        return is_piece and self.response.is_streaming
 
     @staticmethod
     def _is_over(direction: Direction) -> bool:

@@ -98,6 +98,13 @@ def write_reply(reply: Reply) -> pb.ProcessingResponse:
     return response
 
 
+def write_patience(seconds: float) -> pb.ProcessingResponse:
+    """Return what asks Envoy to wait for the next answer for so long from now on."""
+    response = pb.ProcessingResponse()
+    response.override_message_timeout.FromMilliseconds(round(seconds * 1000))
+    return response
+
+
 def _headers(side: str, message: pb.HttpHeaders) -> Headers:
     # Every Envoy that we support fills `raw_value`.
     pairs = tuple([(h.key, h.raw_value) for h in message.headers.headers])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 import grpc
@@ -21,7 +22,13 @@ from pipeline.stream.deciding import decide
 from pipeline.stream.machine import Machine
 from pipeline.stream.messages import Headers
 from pipeline.wire import ext_proc_pb2 as pb
-from pipeline.wire.adapter import read_attributes, read_message, read_modes, write_reply
+from pipeline.wire.adapter import (
+    read_attributes,
+    read_message,
+    read_modes,
+    write_patience,
+    write_reply,
+)
 from pipeline.wire.admission import Admission
 from pipeline.wire.recording import Tape
 from pipeline.wire.tapping import Tap
@@ -157,6 +164,7 @@ class ExternalProcessor:
                 _new_id,
                 self._watcher,
                 overloaded=None if admission.enter() else admission.over_exchanges,
+                patience=partial(_ask_for_time, context, runtime.config.envoy.slack),
             )
         stream = _Stream(
             machine, handler, self._observer, admission, generation, is_exchange=is_exchange
@@ -175,6 +183,10 @@ class ExternalProcessor:
             return self._generations.for_routes(named or "", backend_named(attributes), digest)
         names = attributes.get(ROUTE_ATTRIBUTE, "") if named is None else named
         return self._generations.for_routes(names, digest=digest)
+
+
+async def _ask_for_time(context: Context, slack_s: float, seconds: float) -> None:
+    await context.write(write_patience(seconds + slack_s))
 
 
 def _new_id() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import claude, translation
 from bench.effort import QUICK
 from bench.scenarios import METRICS
-from bench.translation import PLAIN, TRANSLATED, comparisons, scenarios
+from bench.translation import ATTEMPTED, PLAIN, TRANSLATED, comparisons, scenarios
 from bench.translation_cpu import event_row
 
 
@@ -13,6 +13,7 @@ def sampled(plain, translated):
     return {
         PLAIN: [dict.fromkeys(METRICS, plain)] * 3,
         TRANSLATED: [dict.fromkeys(METRICS, translated)] * 3,
+        ATTEMPTED: [dict.fromkeys(METRICS, 2 * translated)] * 3,
     }
 
 

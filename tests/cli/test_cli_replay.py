@@ -30,6 +30,8 @@ ENTRY = {
     "started_at": 1.5,
     "duration_ms": 2.0,
     "overhead_ms": 1.25,
+    "dropped": [],
+    "unread_tokens": 12,
     "steps": [
         {
             "instance": "loud",
@@ -177,6 +179,7 @@ def test_a_past_exchange_is_explained(dragoman, with_token, admin):
     assert "+ header x-loud" in output
     assert "~ temperature" in output
     assert "2 events held back" in output
+    assert "read by no model: 12 tokens" in output
 
 
 def test_a_past_exchange_as_json(dragoman, with_token, admin):

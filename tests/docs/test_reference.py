@@ -18,6 +18,7 @@ from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
 from pipeline.observability.catalogue import METRICS
+from pipeline.server.models.metrics import ENGINE_METRICS, MODEL_METRICS
 from pipeline.testing.conformance import RULES
 
 PIPELINE = Path(pipeline.__file__).parent
@@ -54,7 +55,10 @@ def test_every_config_key_is_in_the_reference():
     [
         ("hooks.md", [f"## `{hook}`" for hook in HOOKS]),
         ("headers.md", [f"| `{header}` |" for header in REPORT_HEADERS.values()]),
-        ("metrics.md", [f"| `{metric.name}` |" for metric in METRICS]),
+        (
+            "metrics.md",
+            [f"| `{metric.name}` |" for metric in (*METRICS, *ENGINE_METRICS, *MODEL_METRICS)],
+        ),
         ("errors.md", [f"| `{code}` |" for code in CODES]),
         ("decisions.md", [f"## `{kind.__name__}`" for kind in decisions.Decision.__args__]),
         ("conformance.md", [f"## `{rule.name}`" for rule in RULES]),

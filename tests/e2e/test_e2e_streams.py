@@ -298,12 +298,20 @@ async def test_a_gzipped_stream_is_read(ask, script):
 
 
 async def test_a_stream_that_cannot_be_read_is_refused_where_it_must_be(ask, script):
-    script.headers = {"content-encoding": "br"}
+    script.headers = {"content-encoding": "compress"}
     script.pieces = [b"whatever"]
 
     refused = await ask("closed")
     assert refused.status_code == 502
     assert refused.json()["error"]["code"] == "unreadable_answer"
+
+
+async def test_a_stream_that_is_not_in_its_encoding_ends_with_an_error_event(ask, script):
+    script.headers = {"content-encoding": "gzip"}
+    script.pieces = [b"whatever"]
+
+    error, *_ = (await ask("closed")).text.split("\n\n")
+    assert json.loads(error.removeprefix("data: "))["error"]["code"] == "unreadable_answer"
 
 
 TOO_LARGE = b"data: " + b"x" * 100_000 + b"\n\n"

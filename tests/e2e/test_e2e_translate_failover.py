@@ -268,3 +268,15 @@ async def test_a_stream_that_dies_in_the_middle_never_looks_complete_and_nobody_
         assert is_broken_off or b'"error"' in data
     assert sorted(name for name, _ in bad.asked) == sorted(name for name, _ in cells)
     assert seen["openai"] == []
+
+
+async def test_what_a_client_asks_of_its_own_api_comes_there_after_others(running, bad, seen):
+    path, call = PATHS["messages"]
+    headers = {HEADER: "unavailable-anthropic", "anthropic-beta": "a-feature"}
+
+    answer = await running[0].stack.http.post(path, json={**call, "model": "m"}, headers=headers)
+
+    assert answer.status_code == 200
+    assert [sent.get("anthropic-beta") for _, sent in bad.asked] == [None, None]
+    [request] = seen["anthropic"]
+    assert request.headers["anthropic-beta"] == "a-feature"

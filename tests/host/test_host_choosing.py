@@ -37,6 +37,14 @@ def exchange(headers=()):
     )
 
 
+def test_a_condition_whose_loops_go_on_for_too_long_fails_to_evaluate():
+    condition = Condition("headers.all(a, headers.all(b, headers.all(c, true)))")
+
+    assert condition.holds(exchange([("x-a", b"1")]))
+    with pytest.raises(LookupError):
+        condition.holds(exchange([(f"x-{number}", b"1") for number in range(30)]))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "1 +", "modle == 'x'", "path", "1 + 1", "path == 3", "headers.x > 1", "((", "\ud800"],

@@ -20,7 +20,7 @@ from pipeline.host.names import HOST_METADATA
 from pipeline.host.preparing import dropped_words
 from pipeline.host.verdicts import Finish, Proceed
 from tests.support.chain import Seen
-from tests.support.host import error_of, runtime_of
+from tests.support.host import error_of, runtime_of, session_of
 
 BRINGS = {"brings": {"uses": "tests.support.renaming:Brings"}}
 CALL = {"model": "m", "messages": [{"role": "user", "content": "ping"}]}
@@ -38,7 +38,16 @@ def config(backend, **more):
 
 
 def runtime(backend=None, **more):
+    """Compile a route with one backend, whose attempts are folded into the router level."""
     return runtime_of(config(backend or {}, **more))
+
+
+def runtime_of_two(backend=None, **more):
+    """Compile a route with a second backend, so that attempts have streams of their own."""
+    document = config(backend or {}, **more)
+    document["backends"]["next"] = {**document["backends"]["b"], "url": "http://next"}
+    document["routes"][0]["backends"] = ["b", "next"]
+    return runtime_of(document)
 
 
 def problems(text):
@@ -54,14 +63,25 @@ def named(name):
     )
 
 
+@pytest.fixture(params=[runtime, runtime_of_two], ids=["router", "upstream"])
+def compiled_of(request):
+    """Compile a route whose attempts are at the router level, or at one of their own."""
+    return request.param
+
+
 class Attempted:
-    """One attempt, phase by phase."""
+    """One attempt, phase by phase, at the level that its route has it at."""
 
     def __init__(self, compiled, *, pairs=PAIRS, backend="b", **attributes):
         self.seen = Seen()
         self.dropped = []
         self.seen.dropped = lambda name, fields: self.dropped.append((name, fields))
-        self.session = AttemptSession(compiled, compiled.routes["r"], self.seen)
+        route = compiled.routes["r"]
+        self.session = (
+            AttemptSession(compiled, route, self.seen)
+            if route.plan.attempts
+            else session_of(compiled, self.seen)
+        )
         self.pairs = pairs
         self.attributes = {HOST_METADATA: named(backend), **attributes}
 
@@ -151,8 +171,8 @@ def test_what_cannot_be_sent_is_refused_when_the_config_is_read(keys, at):
     assert found.key == at
 
 
-async def test_headers_and_patch_come_after_the_providers_own():
-    compiled = runtime(
+async def test_headers_and_patch_come_after_the_providers_own(compiled_of):
+    compiled = compiled_of(
         {
             "headers": {"set": {"x-token": "other", "x-more": "1"}, "remove": ["x-gone"]},
             "patch": [
@@ -168,8 +188,8 @@ async def test_headers_and_patch_come_after_the_providers_own():
     assert "x-gone" in verdict.edits.remove
 
 
-async def test_a_patch_that_does_not_fit_is_the_clients_error():
-    compiled = runtime({"patch": [{"op": "replace", "path": "/nothing", "value": 1}]})
+async def test_a_patch_that_does_not_fit_is_the_clients_error(compiled_of):
+    compiled = compiled_of({"patch": [{"op": "replace", "path": "/nothing", "value": 1}]})
     verdict = await Attempted(compiled).ask()
 
     assert (verdict.status, verdict.code) == (400, "patch_failed")
@@ -243,39 +263,68 @@ async def test_a_connection_that_cannot_start_stops_nothing(monkeypatch):
 # --- plans
 
 
-@pytest.mark.parametrize(
-    ("backend", "route", "plan"),
-    [
-        ({"provider": "openai"}, {}, (True, True, True)),
-        ({"provider": "openai"}, {"dialect": "openai.chat"}, (False, False, False)),
-        (
-            {"provider": "openai", "models": {"a": "b"}},
-            {"match": {"path": "/v1/chat/completions"}},
-            (False, False, False),
-        ),
-        ({}, {}, (True, True, True)),
-        ({}, {"match": {"path": "/v1/chat/completions"}}, (True, True, True)),
-        ({}, {"match": {"path": "/elsewhere"}}, (False, False, False)),
-        ({}, {"match": {"path": "/elsewhere"}, "other": "pass"}, (True, True, True)),
-        ({}, {"match": {"path": "/elsewhere"}, "dialect": "openai.chat"}, (True, True, True)),
-    ],
-)
-def test_only_what_keeps_every_answer_is_folded(backend, route, plan):
-    made = runtime(backend, **route).routes["r"]
+CHAT_PATH = {"match": {"path": "/v1/chat/completions"}}
+ELSEWHERE = {"match": {"path": "/elsewhere"}}
+NEEDS = [
+    # backend, route, and whether calls are read and answers translated for them
+    ({"provider": "openai"}, {}, (True, True)),
+    ({"provider": "openai"}, {"dialect": "openai.chat"}, (False, False)),
+    ({"provider": "openai", "models": {"a": "b"}}, CHAT_PATH, (True, False)),
+    ({}, {}, (True, True)),
+    ({}, CHAT_PATH, (True, True)),
+    ({}, ELSEWHERE, (False, False)),
+    ({}, {**ELSEWHERE, "other": "pass"}, (True, True)),
+    ({}, {**ELSEWHERE, "dialect": "openai.chat"}, (True, True)),
+]
 
-    assert (made.plan.attempts, made.plan.attempt_body, made.plan.attempt_answer) == plan
+
+@pytest.mark.parametrize(("backend", "route", "needs"), NEEDS)
+def test_the_router_level_is_sent_what_the_only_backend_needs(backend, route, needs):
+    plan = runtime(backend, check=False, **route).routes["r"].plan
+
+    assert (plan.attempts, plan.attempt_body, plan.attempt_answer) == (False, False, False)
+    assert (plan.request_body, plan.response_body) == needs
+    assert plan.response_headers == plan.response_body
+
+
+@pytest.mark.parametrize(("backend", "route", "needs"), NEEDS)
+def test_attempts_are_sent_what_one_of_several_backends_needs(backend, route, needs):
+    plan = runtime_of_two(backend, check=False, **route).routes["r"].plan
+
+    assert (plan.attempts, plan.attempt_body, plan.attempt_answer) == (True, *needs)
+    assert (plan.request_body, plan.response_headers, plan.response_body) == (False,) * 3
+
+
+async def test_an_attempt_at_what_is_folded_leaves_it_as_it_is():
+    origin = {"metadata.filter_metadata['dragoman']['path']": "/v1/chat/completions"}
+    compiled = runtime()
+    session = AttemptSession(compiled, compiled.routes["r"], Seen())
+    attributes = {HOST_METADATA: named("b"), **origin}
+    verdict = await session.request_headers(PAIRS, ends=False, attributes=attributes)
+
+    assert verdict == Proceed(hides_answer=True)
 
 
 # --- attempts
 
 
 async def test_dropped_fields_are_reported_at_every_attempt():
+    attempt = Attempted(runtime_of_two())
+    lossy = await attempt.ask({**CALL, "temperature": 1})
+    whole = await Attempted(runtime_of_two()).ask()
+
+    assert lossy.report["dropped"] == "temperature"
+    assert whole.report["dropped"] == ""
+    assert attempt.dropped == [("b", ("temperature",))]
+
+
+async def test_dropped_fields_are_reported_where_the_attempt_is_folded():
     attempt = Attempted(runtime())
     lossy = await attempt.ask({**CALL, "temperature": 1})
     whole = await Attempted(runtime()).ask()
 
     assert lossy.report["dropped"] == "temperature"
-    assert whole.report["dropped"] == ""
+    assert "dropped" not in whole.report
     assert attempt.dropped == [("b", ("temperature",))]
 
 
@@ -288,12 +337,13 @@ def test_dropped_names_make_a_legal_and_bounded_header(names):
     assert value.count(", ") <= 32
 
 
-async def test_a_slow_token_is_an_error_in_time(monkeypatch):
-    async def late(*_, **__):
+async def test_a_slow_token_is_an_error_in_time(monkeypatch, compiled_of):
+    async def late(waiting, *_):
+        waiting.close()
         raise TimeoutError
 
-    monkeypatch.setattr(preparing, "_made", late)
-    attempt = Attempted(runtime())
+    monkeypatch.setattr(preparing, "in_time", late)
+    attempt = Attempted(compiled_of())
     verdict = await attempt.ask()
 
     assert (verdict.status, verdict.code) == (503, "credential_timeout")
@@ -316,8 +366,8 @@ async def _asked():
     return read_request(PAIRS)[0], Call(OpenAIChat(), dict(CALL), None)
 
 
-async def test_a_provider_that_raises_is_told_without_its_words(caplog):
-    attempt = Attempted(runtime({"fails": "prepare"}))
+async def test_a_provider_that_raises_is_told_without_its_words(compiled_of):
+    attempt = Attempted(compiled_of({"fails": "prepare"}))
     verdict = await attempt.ask()
 
     assert (verdict.status, error_of(verdict)["code"]) == (503, "provider_error")
@@ -327,7 +377,7 @@ async def test_a_provider_that_raises_is_told_without_its_words(caplog):
 
 async def test_another_backends_key_never_reaches_the_next():
     keyed = {"metadata.filter_metadata['dragoman']['keyed']": "yes"}
-    compiled = runtime({"provider": "openai"})
+    compiled = runtime_of_two({"provider": "openai"})
     pairs = (*PAIRS, ("authorization", b"Bearer of-another"))
     verdict = await Attempted(compiled, pairs=pairs, **keyed).ask()
 
@@ -340,7 +390,7 @@ async def test_an_unchanged_body_is_framed_as_it_was_before_the_attempt_with_ano
 
     origin = {of("path"): "/v1/chat/completions", of("content_length"): "70"}
     changed = (*PAIRS[:1], (":path", b"/ask"), ("content-length", b"12"))
-    compiled = runtime({"provider": "openai"})
+    compiled = runtime_of_two({"provider": "openai"})
     verdict = await Attempted(compiled, pairs=changed, **origin).ask()
 
     assert verdict.edits.set["content-length"] == "70"
@@ -350,8 +400,8 @@ async def test_an_unchanged_body_is_framed_as_it_was_before_the_attempt_with_ano
 # --- answers
 
 
-async def test_an_encoded_answer_is_plain_for_the_provider():
-    attempt = Attempted(runtime())
+async def test_an_encoded_answer_is_plain_for_the_provider(compiled_of):
+    attempt = Attempted(compiled_of())
     await attempt.ask()
     headed = await attempt.head((*JSON_ANSWER, ("content-encoding", b"gzip")))
     verdict = await attempt.session.response_body(gzip.compress(b'{"a": "pong"}'))
@@ -362,8 +412,8 @@ async def test_an_encoded_answer_is_plain_for_the_provider():
 
 
 @pytest.mark.parametrize("body", [b"nonsense", gzip.compress(b'{"a": 1}', mtime=0)[:-5]])
-async def test_an_answer_that_is_encoded_wrongly_is_an_error(body):
-    attempt = Attempted(runtime())
+async def test_an_answer_that_is_encoded_wrongly_is_an_error(body, compiled_of):
+    attempt = Attempted(compiled_of())
     await attempt.ask()
     await attempt.head((*JSON_ANSWER, ("content-encoding", b"gzip")))
     verdict = await attempt.session.response_body(body)
@@ -372,8 +422,8 @@ async def test_an_answer_that_is_encoded_wrongly_is_an_error(body):
     assert json.loads(verdict.body)["error"]["code"] == "unreadable_answer"
 
 
-async def test_an_encoding_that_nobody_knows_is_an_error():
-    attempt = Attempted(runtime())
+async def test_an_encoding_that_nobody_knows_is_an_error(compiled_of):
+    attempt = Attempted(compiled_of())
     await attempt.ask()
     verdict = await attempt.head((*JSON_ANSWER, ("content-encoding", b"compress")))
 
@@ -381,8 +431,8 @@ async def test_an_encoding_that_nobody_knows_is_an_error():
     assert (verdict.status, verdict.code) == (502, "unreadable_answer")
 
 
-async def test_a_response_without_a_body_gets_one():
-    attempt = Attempted(runtime())
+async def test_a_response_without_a_body_gets_one(compiled_of):
+    attempt = Attempted(compiled_of())
     await attempt.ask()
     verdict = await attempt.head(((":status", b"418"),), ends=True)
 
@@ -390,12 +440,13 @@ async def test_a_response_without_a_body_gets_one():
     assert json.loads(verdict.body)["error"]["message"] == "empty"
 
 
-@given(st.lists(st.integers(0, 20), max_size=6))
-async def test_a_stream_gives_the_same_bytes_however_it_is_cut(cuts):
+@pytest.mark.parametrize("made", [runtime(), runtime_of_two()], ids=["router", "upstream"])
+@given(cuts=st.lists(st.integers(0, 20), max_size=6))
+async def test_a_stream_gives_the_same_bytes_however_it_is_cut(made, cuts):
     data = b"one\ntwo\nthree\n.\n"
     out = []
     for places in ([], sorted(cuts)):
-        attempt = Attempted(RUNTIME)
+        attempt = Attempted(made)
         await attempt.ask({**CALL, "stream": True})
         verdict = await attempt.head(LINES_ANSWER)
         assert verdict.wish == "bytes"
@@ -411,11 +462,8 @@ async def test_a_stream_gives_the_same_bytes_however_it_is_cut(cuts):
     assert out[0].endswith(b"data: [DONE]\n\n")
 
 
-RUNTIME = runtime()
-
-
-async def test_a_fault_of_the_stream_ends_it_once():
-    attempt = Attempted(runtime())
+async def test_a_fault_of_the_stream_ends_it_once(compiled_of):
+    attempt = Attempted(compiled_of())
     await attempt.ask({**CALL, "stream": True})
     await attempt.head(LINES_ANSWER)
     emit = attempt.session.fault_in_stream(status=502, code="answer_too_large", message="m")
