@@ -10,7 +10,7 @@ from models.data import attacks, harmless, indirect, wrapped
 from models.data.evasions import EVASIONS, disguise
 from models.data.example import Example, Part, deduplicate, key, share
 from models.data.files import data_folder
-from models.data.foreign import foreign_requests
+from models.data.foreign import foreign_requests, short_messages
 from models.data.generated import generated_attacks
 from models.data.letters import letters
 from models.data.twins import harmless_twins
@@ -60,10 +60,10 @@ def corpus(folder: Path | None = None) -> dict[Part, list[Example]]:
     parts: dict[Part, list[Example]] = {"train": [], "calibration": [], "test": []}
     for example in _capped(deduplicate(_read(guard))):
         parts[part_of(example)].append(example)
-    parts["train"] += list(indirect.injected_documents(guard, "train", 2200, SEED))
+    parts["train"] += list(indirect.injected_documents(guard, "train", 2600, SEED))
     parts["train"] += list(generated_attacks(2000, SEED))
-    parts["train"] += list(foreign_requests())
-    parts["train"] += list(letters("train", 900, SEED))
+    parts["train"] += [*foreign_requests(), *short_messages()]
+    parts["train"] += list(letters("train", 500, SEED))
     parts["calibration"] += list(letters("calibration", 120, SEED))
     parts["calibration"] += list(indirect.injected_documents(guard, "train", 120, SEED + 1))
     parts["test"] += list(indirect.injected_documents(guard, "test", 150, SEED))

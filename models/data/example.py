@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.inference.normalise import normalise
@@ -50,6 +51,7 @@ def benign(text: str, source: str, *, trigger: bool = False) -> Example:
     return Example(text, source, jailbreak=False, injection=False, trigger=trigger)
 
 
+@lru_cache(2**17)
 def key(text: str) -> str:
     """Return what near-copies of a text share: its letters and digits once disguises are undone."""
     return _NOT_WORDS.sub("", normalise(text[:4000]).casefold())[:600]

@@ -59,7 +59,7 @@ def documents(folder: Path, part: Literal["train", "test"]) -> list[str]:
             texts.append(row["text"])
     for row in read_json_lines(folder / "oasst_en_100_message.jsonl"):
         texts += [reply["text"] for reply in row.get("replies", ())]
-    texts += [letter.text for letter in letters("train", 400, 0)]
+    texts += [letter.text for letter in letters("train", 1500, 0)]
     return [text for text in texts if len(text) > 80]
 
 
@@ -190,10 +190,11 @@ def _tested(folder: Path) -> list[str]:
 
 def _piece(document: str, chance: random.Random) -> str:
     """Return a stretch of a document short enough that a window holds it with a payload."""
-    if len(document) <= 700:
+    length = chance.randrange(200, 900)
+    if len(document) <= length:
         return document
-    begin = chance.randrange(len(document) - 600)
-    return document[begin : begin + chance.randrange(300, 600)]
+    begin = chance.randrange(len(document) - length)
+    return document[begin : begin + length]
 
 
 def _insert(document: str, payload: str, chance: random.Random) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.guard.samples import HEADS, Samples, targets
 from pipeline.inference.contract import Ids
-from pipeline.inference.lexicon import PAIRS, SINGLES, pairs, spans
+from pipeline.inference.lexicon import PAIRS, SHORTNESS, SINGLES, pairs, spans
 
 TABLE = 2**17
 _PAIR_SHARE = 1.2
@@ -123,7 +123,7 @@ def _spans(windows: Sequence[Ids], means: Floats, vocabulary: int) -> _Spans:
     owned = np.array(owners, np.intp)
     centre, spread = means.mean(0), means.std(0) + 1e-9
     # The length of a span is the root of the sum of its entries' squares, each as often as it is.
-    lengths = np.sqrt(np.maximum(counts @ rarity**2, 1e-6))
+    lengths = np.sqrt(counts @ rarity**2 + SHORTNESS)
     bags = sp.diags(1 / lengths) @ counts @ sp.diags(rarity)
     beside = sp.csr_matrix(((means - centre) / spread * _MEAN_SHARE)[owned])
     inputs = sp.hstack([bags, beside]).tocsr().astype(np.float32)

@@ -31,7 +31,7 @@ ROUTING = FOLDER / "routing"
 _LONG_CHARS = (1500, 3000, 6000, 12_000)
 # Of harmless long documents, at most so many reach the threshold.
 _LONG_ACTED = 0.03
-_MOST_GROWTH = 0.3
+_MOST_GROWTH = 0.15
 
 
 def untrained(abstain_below: float = 0.0) -> list[HeadEntry]:
@@ -123,7 +123,7 @@ def _calibrated(head: str, examples: Sequence[Example], pooled: Pooled, clean: P
     values = (getattr(one, head) for one in examples)
     labels = np.array([UNKNOWN if one is None else int(one) for one in values])
     known = labels != UNKNOWN
-    for growth in np.arange(0, _MOST_GROWTH + 0.05, 0.05).round(2):
+    for growth in np.arange(0, _MOST_GROWTH + 0.01, 0.05).round(2):
         logits = pooled.logits - growth * np.log2(pooled.windows)
         fit = platt(logits[known], labels[known], balanced(labels[known], sources[known]))
         chances = 1 / (1 + np.exp(-(fit.scale * logits + fit.bias)))

@@ -18,7 +18,7 @@ _LEAST_CHARS = 6
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}={0,2}")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]{0,2}){8,}")
-_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.+~-]{0,8}){4,}")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.+~!*'()-]{0,24}){4,}")
 _ESCAPES = re.compile(r"(?:(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3})[ ]?){4,}")
 _ENTITIES = re.compile(r"(?:&#(?:x[0-9A-Fa-f]{2,5}|[0-9]{2,6});[\w ]{0,8}){3,}")
 _BINARY = re.compile(r"(?<![0-9])(?:[01]{8}[ ,]?){5,}(?![0-9])")

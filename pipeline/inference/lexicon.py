@@ -9,6 +9,7 @@ hashed into a table; those that share a place share a weight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,12 @@ SINGLES = "lexicon.singles"
 PAIRS = "lexicon.pairs"
 SPAN_TOKENS = 48
 STRIDE_TOKENS = 16
+# Added to the square of a length: one or two words alone say little, whatever they are.
+SHORTNESS = 150.0
 # Multiplicative hashing: the high bits of a product with an odd constant.
 _LEFT = np.uint64(1_000_003)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _BITS = 64
-_LEAST = 1e-6
 
 Places = NDArray[np.intp]
 
@@ -72,12 +74,13 @@ class Lexicon:
             np.cumsum(each, axis=0, out=sums[1:])
             begins, ends = spans(len(ids))
             total = sums[ends] - sums[begins]
-        lengths = np.sqrt(np.maximum(total[:, -1:], _LEAST))
+        lengths = np.sqrt(total[:, -1:] + SHORTNESS)
         return np.asarray((total[:, :-1] / lengths).max(0))
 
 
+@lru_cache(1024)
 def spans(length: int) -> tuple[Places, Places]:
-    """Return where the spans of a window begin and end; the last one ends with it.
+    """Return where the spans of a window begin and end; the last one ends with it. Read only.
 
     Args:
         length: of the window, in tokens.

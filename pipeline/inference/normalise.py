@@ -19,7 +19,7 @@ _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
 _STRAY_JOINERS = re.compile(f"(?<=[\u0020-\u052f\u1e00-\u1fff])[{JOINERS}]+")
 _COMBINING = re.compile("(?<=[A-Za-z\u0300-\u036f])[\u0300-\u036f\u0488\u0489\u20d0-\u20ff]{2,}")
 _REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]{3,}")
-_SYMBOLS = "\u2190-\u2bff\u3001-\u3003\U0001f000-\U0001faff"
+_SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"
 _INSIDE_WORD = re.compile(f"(?<=[A-Za-z])[{_SYMBOLS}{JOINERS}]+(?=[A-Za-z])")
 # What any of the patterns above begins with: most texts have none of it.
 _UNUSUAL = re.compile(
@@ -33,6 +33,7 @@ _COMPATIBLE = re.compile(
 )
 _LOOKALIKE = re.compile(f"[{''.join(map(chr, LOOKALIKES))}]")
 _WORD = re.compile(r"[^\W\d_]+")
+_LATIN = re.compile("[A-Za-z]")
 # Signs such as € pass for letters as well, but only inside a word.
 _RUN = re.compile("(?:[^\\W_]|(?<=[A-Za-z])[€℮×○]|[€℮×○](?=[A-Za-z])|[🅐-🅩🅰-🆉])+")
 _REGIONAL_LETTERS = {0x1F1E6 + place: chr(ord("a") + place) for place in range(26)}
@@ -50,7 +51,8 @@ def _spaced(least: int) -> re.Pattern[str]:
 
 
 _SPACED = _spaced(4)
-_SPACED_SHORT = _spaced(3)
+# In a text where one word is spelt out, the short words are too.
+_SPACED_SHORT = _spaced(2)
 _LEET_WORD = re.compile(r"(?<![\w@$€+!|\\%#&])[\w@$€+!|]{1,23}[\w@$€+|](?![\w@$€+|])")
 _LEET_SIGN = re.compile(
     r"(?<=[A-Za-z])[0-9@$€+!|]+[A-Za-z]|(?<![\w.\\%#])[0-9@$€+!|]{1,2}[A-Za-z]{2}"
@@ -106,7 +108,7 @@ def _untag(tags: str) -> str:
 
 def _to_latin(text: str) -> str:
     """Return the text with look-alikes from other scripts in Latin words as Latin letters."""
-    if not _LOOKALIKE.search(text):
+    if not _LOOKALIKE.search(text) or not _LATIN.search(text):
         return text
     words = _WORD.findall(text)
     foreign = sum(not word.isascii() and not _touches_latin(word) for word in words)
@@ -131,7 +133,7 @@ def _touches_latin(word: str) -> bool:
 
 def _join_letters(text: str) -> str:
     """Return the text with words that were spelt out letter by letter written together."""
-    if may_be_spaced(text) and _SPACED.search(text):
+    if may_be_spaced(text) and any(_joined(one) != one[0] for one in _SPACED.finditer(text)):
         return _SPACED_SHORT.sub(_joined, text)
     return text
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inference.lexicon import PAIRS, SINGLES, SPAN_TOKENS, Lexicon, pairs, spans
+from pipeline.inference.lexicon import PAIRS, SHORTNESS, SINGLES, SPAN_TOKENS, Lexicon, pairs, spans
 
 VOCABULARY, TABLE = 50, 64
 CHANCE = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_a_column_is_that_of_the_most_telling_span(ids):
     if len(ids):
         singles[:-1] += WEIGHTS[PAIRS].astype(np.float64)[pairs(ids, TABLE)]
     expected = [
-        total[:2] / np.sqrt(total[2])
+        total[:2] / np.sqrt(total[2] + SHORTNESS)
         for begin, end in zip(*spans(len(ids)), strict=True)
         if end > begin
         for total in [singles[begin:end].sum(0)]

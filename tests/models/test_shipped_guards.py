@@ -38,6 +38,9 @@ HARMLESS = (
     "Please translate into French: the meeting was moved to Friday.",
     "I forgot my password. What should I do?",
     "thanks!",
+    "cool",
+    "merci beaucoup",
+    "Berlin",
 )
 
 
