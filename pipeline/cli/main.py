@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.extensions import Commands
-from pipeline.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG, AsJson, ConfigPath
+from pipeline.cli.options import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    ModelsConfigPath,
+)
 from pipeline.cli.output import reported
 
 app = typer.Typer(
@@ -77,16 +83,7 @@ def serve(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 @app.command("serve-models")
 def serve_models(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            envvar=CONFIG_VARIABLE,
-            help="The config file, whose `inference` section holds; `dragoman.yaml` where there "
-            "is one, else the defaults.",
-            metavar="PATH",
-        ),
-    ] = None,
+    config: ModelsConfigPath = None,
     tier: Annotated[
         str | None,
         typer.Option("--tier", metavar="tiny|small", help="In place of `inference.tier`."),
@@ -123,17 +120,12 @@ def serve_models(
     ] = None,
 ) -> None:
     """Serve models to hosts of other nodes, over the Open Inference Protocol v2."""
-    from pipeline.cli.serve_models import serve_models as start
-    from pipeline.cli.serve_models import tls_of
+    from pipeline.cli import serve_models as command
 
     with reported():
-        start(
-            config,
-            tier=tier,
-            device=device,
-            address=address,
-            admin=admin,
-            tls=tls_of(tls_cert, tls_key, tls_client_ca),
+        tls = command.tls_of(tls_cert, tls_key, tls_client_ca)
+        command.serve_models(
+            config, tier=tier, device=device, address=address, admin=admin, tls=tls
         )
 
 

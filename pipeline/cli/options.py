@@ -19,6 +19,16 @@ DEFAULT_CONFIG = Path("dragoman.yaml")
 ConfigPath = Annotated[
     Path, typer.Option("--config", envvar=CONFIG_VARIABLE, help="The config file.", metavar="PATH")
 ]
+ModelsConfigPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar=CONFIG_VARIABLE,
+        help="The config file, whose `inference` section holds; `dragoman.yaml` where there is "
+        "one, else the defaults.",
+        metavar="PATH",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from pipeline.cli.options import default_config
-from pipeline.config.load import problems_of
+from pipeline.config.load import located, problems_of
 from pipeline.config.quantities import SOURCE, split_address
 from pipeline.config.schema import Config
 from pipeline.config.source import Source, read_source
@@ -46,7 +46,7 @@ def serve_models(
     if tls is not None and address.startswith("unix:"):
         raise typer.BadParameter("--tls-cert and --tls-key go with an --address HOST:PORT")
     config, source = _load(path, {"tier": tier, "device": device})
-    from pipeline.inference.assembly import located, make_own_engines
+    from pipeline.inference.assembly import make_own_engines
     from pipeline.observability.logs import configure_logs
     from pipeline.server.models.process import ModelsPlace, serve
     from pipeline.server.process import run_loop

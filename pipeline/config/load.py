@@ -111,3 +111,15 @@ def _named(
         if name in seen:
             yield source.problem(key, f"{name!r} is in this list twice")
         seen.add(name)
+
+
+def located(error: ConfigError, source: Source) -> ConfigError:
+    """Return an error that was found without the document with the file and line of each key."""
+    return ConfigError(
+        *(
+            problem
+            if problem.file is not None
+            else source.problem(tuple(problem.key.split(".")), problem.message)
+            for problem in error.problems
+        )
+    )

@@ -10,6 +10,7 @@ from pipeline.api.call import Call
 from pipeline.api.exchange import Exchange
 from pipeline.api.plugin import Plugin
 from pipeline.api.signals import Label, Reader
+from pipeline.config.load import located
 from pipeline.config.schema import Config
 from pipeline.config.source import Source
 from pipeline.errors import ConfigError, InferenceError, Problem
@@ -49,7 +50,7 @@ class Models:
         except (ConfigError, InferenceError) as error:
             self.life.end()
             if isinstance(error, ConfigError):
-                raise _located(error, source) from error
+                raise located(error, source) from error
             raise ConfigError(source.problem(("inference",), str(error))) from error
 
     async def close(self) -> None:
@@ -97,7 +98,7 @@ def make_models(
     try:
         return Models(make_engines(config.inference, source.folder, node))
     except ConfigError as error:
-        raise _located(error, source) from error
+        raise located(error, source) from error
 
 
 def unknown_signals(
@@ -152,9 +153,3 @@ def prefetch(exchange: Exchange, call: Call, instances: Iterable[Instance], ledg
             ledger.note_error(instance.name, _STEP, kind, started_s, applied=False)
     if wanted:
         exchange.signals.prefetch(wanted)
-
-
-def _located(error: ConfigError, source: Source) -> ConfigError:
-    from pipeline.inference.assembly import located  # noqa: PLC0415
-
-    return located(error, source)

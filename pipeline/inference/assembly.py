@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.config.inference import InferenceConfig
-from pipeline.config.source import Source
-from pipeline.errors import ConfigError
 from pipeline.inference import contract
 from pipeline.inference.batcher import Batcher
 from pipeline.inference.engine import Engine
@@ -52,18 +50,6 @@ def make_engines(config: InferenceConfig, folder: Path, node: str | None = None)
 def make_own_engines(config: InferenceConfig, folder: Path) -> Engines:
     """Return the engines of what a node serves: models that it has itself; see `make_engines`."""
     return make_engines(config.model_copy(update={"address": [], "remote": {}}), folder)
-
-
-def located(error: ConfigError, source: Source) -> ConfigError:
-    """Return what is wrong with a config's models with the file and the line of each key."""
-    return ConfigError(
-        *(
-            problem
-            if problem.file is not None
-            else source.problem(tuple(problem.key.split(".")), problem.message)
-            for problem in error.problems
-        )
-    )
 
 
 def _batcher(make: Callable[[], contract.Model], config: InferenceConfig) -> Batcher:

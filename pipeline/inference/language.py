@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from pipeline.api.signals import Label
 from pipeline.inference.language_words import FUNCTION_WORDS, LETTERS, SCRIPTS, TELLING
 
-LANGUAGE = "language"
 # Of a text's beginning: enough function words for any language, and a bound of the cost.
 SEEN_CHARS = 800
 # How much likelier a word is in a language whose function word it is than in another: exp(2.5).

@@ -8,10 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.config.load import check_config
+from pipeline.config.load import check_config, located
 from pipeline.config.source import Source, parse_source
 from pipeline.errors import ConfigError
-from pipeline.inference.assembly import located, make_own_engines
+from pipeline.inference.assembly import make_own_engines
 from pipeline.inference.contract import InferenceError
 from pipeline.observability.logs import configure_logs
 from pipeline.server.control import Line
