@@ -45,9 +45,10 @@ types: $(VENV)/.dev
 arch: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# Two workers on two cores; tests are isolated by free ports and temporary directories.
+# Two workers on two cores; tests are isolated by free ports and temporary directories. The order is
+# one of many but the same every time; a test that fails beside others is tried once more and named.
 unit: envoys
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --randomly-seed 1 --reruns 1 -rfER
 
 # Two targets at a time, from the committed corpus; see CONTRIBUTING.md.
 fuzz: $(VENV)/.dev
