@@ -6,6 +6,7 @@
     │   ├── PluginTimeout  it took longer than its budget
     │   └── PluginNonsense it returned what no hook may return
     ├── InferenceError     a signal of a model cannot be had
+    ├── AdminError         the host that runs did not do what it was asked
     ├── InvalidCall        the client's request is no valid LLM call
     └── InvalidHeader      a header name or value that HTTP does not allow
 
@@ -102,3 +103,16 @@ class InferenceError(DragomanError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class AdminError(DragomanError):
+    """Raised when the host that runs cannot be asked, or answers with an error.
+
+    Args:
+        message: for people.
+        status: the HTTP status of its answer; 0 where there was none.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,5 +1,6 @@
 """Everything that a plugin imports from Dragoman; nothing else is a promise."""
 
+from pipeline.api.admin import AdminAnswer, AdminRequest, RunningHost
 from pipeline.api.answer import Answer, Event
 from pipeline.api.call import Call
 from pipeline.api.catalog import ModelEntry, find_model
@@ -7,6 +8,7 @@ from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Reply, 
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange, Request, Response
 from pipeline.api.headers import HeaderEdits, Headers
+from pipeline.api.metrics import METRICS
 from pipeline.api.outcome import Outcome, Step
 from pipeline.api.plugin import Plugin, PluginConfig, last_user_text
 from pipeline.api.provider import (
@@ -22,10 +24,14 @@ from pipeline.api.quantities import Duration, Secret, Size
 from pipeline.api.signals import Label, SignalFunction, Signals
 from pipeline.api.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
 from pipeline.api.text import Attachment, Segment, Tool, ToolCall, Usage
-from pipeline.errors import InferenceError, InvalidCall, InvalidHeader
+from pipeline.errors import AdminError, InferenceError, InvalidCall, InvalidHeader
 
 __all__ = [
     "CONTINUE",
+    "METRICS",
+    "AdminAnswer",
+    "AdminError",
+    "AdminRequest",
     "Answer",
     "Attachment",
     "Attempt",
@@ -58,6 +64,7 @@ __all__ = [
     "Request",
     "Response",
     "Rewrite",
+    "RunningHost",
     "Secret",
     "Segment",
     "SignalFunction",

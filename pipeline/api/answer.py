@@ -74,6 +74,19 @@ class Answer:
         document = self.dialect.with_answer_segments(self._document, segments)
         return self if is_same(document, self._document) else Answer(self.dialect, document)
 
+    def replayed(self, *, id: str, created_s: int) -> Answer:  # noqa: A002
+        """Return this answer as if it had just been given: to a call that need not be paid again.
+
+        Texts, reasoning and tool calls, with their ids, are the same. Usage is kept, and its input
+        marked as read from a cache where the API has a word for that.
+
+        Args:
+            id: what makes it another answer; the dialect's own prefix (`chatcmpl-`) is put before.
+            created_s: since the epoch, for an API that says when.
+        """
+        document = self.dialect.replayed(self._document, id=id, created_s=created_s)
+        return Answer(self.dialect, document)
+
     def encode(self) -> bytes:
         """Return the body's bytes: the upstream's own when nothing changed."""
         if self._encoded is None:

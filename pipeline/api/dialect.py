@@ -86,6 +86,15 @@ class Dialect(Protocol):
     def compose(self, text: str, *, model: str, id: str, created_s: int) -> Json:  # noqa: A002
         """Return a complete answer document saying `text`."""
 
+    def replayed(self, document: Json, *, id: str, created_s: int) -> Json:  # noqa: A002
+        """Return a stored answer as a fresh one, with all that the model produced as it is.
+
+        Args:
+            document: the answer.
+            id: of the fresh one; the dialect's prefix is put before it unless it is there.
+            created_s: since the epoch.
+        """
+
     # --- streamed answers
     def decode_event(self, raw: bytes, name: str, data: str | None) -> Event:
         """Read one SSE frame.

@@ -13,6 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from pipeline.api.admin import RunningHost
     from pipeline.api.answer import Event
     from pipeline.api.decisions import Decision
     from pipeline.api.dialect import Dialect
@@ -53,8 +54,10 @@ class Hooks:
         """Register client API formats."""
 
     @hookspec
-    def register_commands(self, register: Callable[[str, typer.Typer], None]) -> None:
-        """Register sub-commands of `dragoman`."""
+    def register_commands(
+        self, register: Callable[[str, typer.Typer], None], host: RunningHost
+    ) -> None:
+        """Register sub-commands of `dragoman`; `host.ask` reaches the instance where it runs."""
 
     # --- per exchange: the request in list order, the response in reverse
     @hookspec
@@ -85,4 +88,8 @@ class Hooks:
 
     @hookspec
     def on_complete(self, exchange: Exchange, outcome: Outcome) -> Awaitable[None] | None:
-        """Look back, after the client has its answer; called once, also after a failure."""
+        """Look back, after the client has its answer; called once, also after a failure.
+
+        `exchange.response.answer` is there if a plugin saw the answer whole, and signals may still
+        be asked for, within the instance's `timeout`.
+        """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from pipeline.api.admin import AdminAnswer, AdminRequest
     from pipeline.api.call import Call
 
 Trait = Literal["guard", "cache", "masker", "restorer", "selector"]
@@ -86,6 +87,20 @@ class Plugin(Generic[ConfigT]):
         """
         text = last_user_text(call) if self.signals else ""
         return ((text, self.signals),) if text else ()
+
+    async def administer(self, request: AdminRequest) -> AdminAnswer | None:
+        """Answer an operator, at `/plugins/{instance}/…` of the admin server.
+
+        It is asked for whoever has `server.admin_token`, and has ten seconds.
+
+        Args:
+            request: what is asked.
+
+        Returns:
+            The answer; None, as unless overridden, for a path or method that it does not have.
+        """
+        del request
+        return None
 
 
 def last_user_text(call: Call) -> str:

@@ -57,6 +57,9 @@ class Reader(Protocol):
     def passes(self, names: Iterable[str]) -> Iterable[Collection[str]]:
         """Part signals, each of which they compute, into those that one pass gives."""
 
+    def fingerprint(self, name: str) -> str:
+        """Return which model computes a signal; empty where none does, or it is not known yet."""
+
     async def read(self, text: str, names: Collection[str], deadline_s: float) -> Facts:
         """Compute signals of a text that one pass gives.
 
@@ -156,6 +159,21 @@ class Signals:
         if not isinstance(value, Label):
             raise TypeError(f"signal {name!r} is no label: {type(value).__name__}")
         return value
+
+    def fingerprint(self, name: str) -> str:
+        """Return which model computes a signal, for a store that keeps what it gave.
+
+        Vectors of two models have nothing in common: they may be compared only where this is the
+        same.
+
+        Returns:
+            The tier or the model's name in the config with the begin of its hash
+            (`small@53aa51172d14`); of another server's model its name and version. Empty where a
+            plugin computes it or nothing does, and for as long as no node has told.
+        """
+        if name in self._functions or self._reader is None:
+            return ""
+        return self._reader.fingerprint(name)
 
     def prefetch(self, wanted: Iterable[tuple[str, Sequence[str]]]) -> None:
         """Begin to compute what will be asked for, all that a model says of a text at once.

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from pipeline.cli.admin_client import fetch
 from pipeline.cli.explain_request import step_text
 from pipeline.cli.output import console, print_json
 from pipeline.config.load import load_config
 from pipeline.errors import DragomanError
-
-_PATIENCE_S = 10.0
 
 
 class NotRemembered(DragomanError):
@@ -38,7 +36,8 @@ def explain_past(config: Path, exchange_id: str, admin: str | None, *, as_json: 
 
     Raises:
         ConfigError: the config cannot be used.
-        NotRemembered: there is no token, the host does not answer, or has no such exchange.
+        AdminError: the host does not answer.
+        NotRemembered: there is no token, or the host has no such exchange.
     """
     loaded, _ = load_config(config, os.environ)
     token = loaded.server.admin_token
@@ -46,38 +45,28 @@ def explain_past(config: Path, exchange_id: str, admin: str | None, *, as_json: 
         raise NotRemembered(
             "server.admin_token is not set: without a token a host tells nothing of exchanges"
         )
-    url = admin or loaded.server.admin
-    url = url if "://" in url else f"http://{url}"
-    document = asyncio.run(_fetch(url, exchange_id, token.get_secret_value()))
+    address = admin or loaded.server.admin
+    document = _fetched(address, exchange_id, token.get_secret_value())
     if as_json:
         print_json(document)
     else:
         _print(console(), document)
 
 
-async def _fetch(url: str, exchange_id: str, token: str) -> dict[str, Any]:
-    where = f"{url.rstrip('/')}/exchanges/{quote(exchange_id, safe='')}"
-    timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(
-                where, headers={"authorization": f"Bearer {token}"}, allow_redirects=False
-            ) as answer,
-        ):
-            status, body = answer.status, await answer.read()
-        document = json.loads(body) if status == 200 else {}
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        reason = type(error).__name__
-        raise NotRemembered(f"cannot read the host's admin server {url}: {reason}") from error
+def _fetched(address: str, exchange_id: str, token: str) -> dict[str, Any]:
+    where = f"/exchanges/{quote(exchange_id, safe='')}"
+    status, body = asyncio.run(fetch(address, where, token))
     if status == 404:
         raise NotRemembered(
             f"the host does not remember {exchange_id!r}: it may have been too long ago "
             "(telemetry.keep), or another host's"
         )
     if status != 200:
-        raise NotRemembered(f"the host's admin server {url} answers with {status}")
-    return dict(document)
+        raise NotRemembered(f"the host's admin server {address} answers with {status}")
+    try:
+        return dict(json.loads(body))
+    except (ValueError, TypeError) as error:
+        raise NotRemembered(f"the host's admin server {address} answers with no JSON") from error
 
 
 def _print(out: Console, document: dict[str, Any]) -> None:

@@ -36,6 +36,11 @@ class Commands(TyperGroup):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a sub-command; what it raises on purpose is told in a line."""
+        with reported():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return all names; a config with errors must not stand in the way of help."""
         names = super().list_commands(ctx)
@@ -58,6 +63,8 @@ def registered(runtime: Runtime, taken: Any) -> dict[str, typer.Typer]:
     Raises:
         ConfigError: a name is taken, or a plugin fails to register.
     """
+    from pipeline.cli.admin_client import AdminClient
+
     commands: dict[str, typer.Typer] = {}
     for instance in runtime.instances.values():
         key = ("plugins", instance.name)
@@ -70,7 +77,9 @@ def registered(runtime: Runtime, taken: Any) -> dict[str, typer.Typer]:
 
         if instance.has("register_commands"):
             try:
-                instance.hooks["register_commands"](register)
+                server = runtime.config.server
+                host = AdminClient(server.admin, server.admin_token, instance.name)
+                instance.hooks["register_commands"](register, host)
             except ConfigError:
                 raise
             except (Exception, SystemExit) as error:

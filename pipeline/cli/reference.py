@@ -11,14 +11,13 @@ from types import ModuleType
 from pipeline.api import decisions
 from pipeline.api.hookspecs import Hooks
 from pipeline.cli.reference_commands import cli_page
+from pipeline.cli.reference_metrics import metrics_page
 from pipeline.cli.reference_settings import config_page, plugins_page, providers_page
 from pipeline.cli.tables import cell, table
 from pipeline.host import names
 from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
-from pipeline.observability.catalogue import METRICS, SUPERVISOR_METRICS
-from pipeline.server.models.metrics import ENGINE_METRICS, MODEL_METRICS
 
 _NOTE = "<!-- Generated from the code by `make reference`: do not edit. -->"
 _RESPONSE_HEADERS = {
@@ -40,7 +39,7 @@ def pages() -> dict[str, str]:
         "hooks.md": ("Hooks", _hooks()),
         "decisions.md": ("Decisions", _decisions()),
         "headers.md": ("Headers and metadata", _headers()),
-        "metrics.md": ("Metrics", _metrics()),
+        "metrics.md": ("Metrics", metrics_page()),
         "errors.md": ("Error codes", _errors()),
         "cli.md": ("Command line", cli_page()),
         "conformance.md": ("Conformance rules", _conformance()),
@@ -99,23 +98,6 @@ def _headers() -> list[str]:
         f"## Dynamic metadata in the namespace `{names.METADATA_NAMESPACE}`",
         "",
         *table(("Key", "Meaning"), keys),
-    ]
-
-
-def _metrics() -> list[str]:
-    rows = [
-        (
-            f"`{metric.name}`",
-            metric.type,
-            ", ".join(f"`{label}`" for label in metric.labels) or "none",
-            metric.description,
-        )
-        for metric in (*METRICS, *SUPERVISOR_METRICS, *ENGINE_METRICS, *MODEL_METRICS)
-    ]
-    return [
-        "Served at `/metrics` of `server.admin`. No label's value ever comes from a client.",
-        "",
-        *table(("Metric", "Type", "Labels", "Meaning"), rows),
     ]
 
 

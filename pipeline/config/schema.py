@@ -59,8 +59,8 @@ class ServerConfig(Section):
     )
     admin_token: Secret | None = Field(
         None,
-        description="Token for what the admin server tells of single exchanges; `${ENV}` or "
-        "`file:/path`, at least 16 characters. Without one it tells nothing of them.",
+        description="Token for what the admin server tells of single exchanges and for plugins' "
+        "pages; `${ENV}` or `file:/path`, at least 16 characters. Without one it has neither.",
     )
     drain: Duration = Field(
         2.0, description="How long exchanges in flight may take to end after SIGTERM (duration)."

@@ -13,6 +13,7 @@ from pipeline.dialects import anthropic_messages_stream as stream
 from pipeline.dialects import strict_json
 from pipeline.dialects.anthropic_messages_blocks import find_in_content, with_texts
 from pipeline.dialects.reading import LENIENT, STRICT, Reader, event_data, event_type, type_of
+from pipeline.dialects.replaying import with_cache_read, with_prefix
 from pipeline.dialects.segment_edits import (
     Found,
     answer_texts,
@@ -155,6 +156,13 @@ class AnthropicMessages:
                 "output_tokens": 0,
             },
         }
+
+    def replayed(self, document: Json, *, id: str, created_s: int) -> Json:  # noqa: A002, ARG002
+        """Return a stored answer as a fresh one; the format has no time in it."""
+        fresh = {**document, "id": with_prefix("msg_", id)}
+        if isinstance(document.get("usage"), dict):
+            fresh["usage"] = with_cache_read(document["usage"])
+        return fresh
 
     # --- streamed answers
     def decode_event(self, raw: bytes, name: str, data: str | None) -> Event:

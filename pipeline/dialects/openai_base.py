@@ -14,6 +14,7 @@ from pipeline.dialects.document import with_values
 from pipeline.dialects.openai_errors import error_document
 from pipeline.dialects.openai_messages import objects
 from pipeline.dialects.reading import STRICT, event_data
+from pipeline.dialects.replaying import with_cached_input, with_prefix
 from pipeline.dialects.segment_edits import Found, answer_texts
 
 Json = dict[str, Any]
@@ -43,6 +44,9 @@ def with_texts(document: Json, old: Sequence[Segment], wanted: Sequence[Segment]
 
 class OpenAIFormat:
     """The parts of a dialect that do not depend on where the text is."""
+
+    id_prefix = ""
+    """What the id of every answer begins with."""
 
     def model(self, document: Json) -> str:
         """Return the model asked for, or an empty string."""
@@ -79,6 +83,13 @@ class OpenAIFormat:
     def usage(self, document: Json) -> Usage:
         """Return the tokens counted."""
         return _usage(document) or Usage()
+
+    def replayed(self, document: Json, *, id: str, created_s: int) -> Json:  # noqa: A002
+        """Return a stored answer as a fresh one, its input marked as cached."""
+        fresh = {**document, "id": with_prefix(self.id_prefix, id), "created": created_s}
+        if isinstance(document.get("usage"), dict):
+            fresh["usage"] = with_cached_input(document["usage"], "prompt_tokens")
+        return fresh
 
     def decode_event(self: Dialect, raw: bytes, name: str, data: str | None) -> Event:
         """Read one SSE frame; one that holds no JSON object is passed on unread."""

@@ -31,6 +31,7 @@ class OpenAIChat(OpenAIFormat):
     """OpenAI's chat completions API, and what compatible servers add to it."""
 
     name = "openai.chat"
+    id_prefix = "chatcmpl-"
     paths = ("/v1/chat/completions",)
     content_fields = frozenset({"model", "stream", "messages", "tools", "functions", "prediction"})
 

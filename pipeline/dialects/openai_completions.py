@@ -27,6 +27,7 @@ class OpenAICompletions(OpenAIFormat):
     """OpenAI's completions API, which goes on from a prompt."""
 
     name = "openai.completions"
+    id_prefix = "cmpl-"
     paths = ("/v1/completions",)
     content_fields = frozenset({"model", "stream", "prompt", "suffix"})
 

@@ -22,6 +22,7 @@ from pipeline.dialects.reading import (
     missing_field,
     type_of,
 )
+from pipeline.dialects.replaying import with_cached_input, with_prefix
 from pipeline.dialects.segment_edits import (
     Found,
     answer_texts,
@@ -45,6 +46,7 @@ class OpenAIResponses(OpenAIFormat):
     """OpenAI's Responses API."""
 
     name = "openai.responses"
+    id_prefix = "resp_"
     paths = ("/v1/responses",)
     content_fields = frozenset({"model", "instructions", "input", "prompt", "tools", "stream"})
 
@@ -150,6 +152,15 @@ class OpenAIResponses(OpenAIFormat):
                 "total_tokens": 0,
             },
         }
+
+    def replayed(self, document: Json, *, id: str, created_s: int) -> Json:  # noqa: A002
+        """Return a stored answer as a fresh one; the items of its output keep their ids."""
+        fresh = {**document, "id": with_prefix(self.id_prefix, id), "created_at": created_s}
+        if isinstance(document.get("completed_at"), int):
+            fresh["completed_at"] = created_s
+        if isinstance(document.get("usage"), dict):
+            fresh["usage"] = with_cached_input(document["usage"], "input_tokens")
+        return fresh
 
     # --- streamed answers
     def decode_event(self, raw: bytes, name: str, data: str | None) -> Event:

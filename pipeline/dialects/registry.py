@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import ItemsView, Iterable
 from urllib.parse import unquote
 
 from pipeline.api.dialect import Dialect
@@ -50,6 +50,10 @@ class Dialects:
     def names(self) -> tuple[str, ...]:
         """The names, in the order in which the dialects were added."""
         return tuple(self._by_name)
+
+    def items(self) -> ItemsView[str, Dialect]:
+        """Return the dialects with their names."""
+        return self._by_name.items()
 
     def by_name(self, name: str) -> Dialect | None:
         """Return the dialect of that name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -121,7 +121,8 @@ def make_instances(
     running = before or {}
     for name, settings in config.plugins.items():
         try:
-            made[name] = _make(name, settings, source, folder, manager, running)
+            imported = (*running.values(), *made.values())
+            made[name] = _make(name, settings, source, folder, manager, running, imported)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -136,15 +137,16 @@ def _make(
     folder: Path | None,
     manager: Manager,
     running: Mapping[str, Instance],
+    imported: Iterable[Instance],
 ) -> Instance:
     at = ("plugins", name)
 
     def fault(key: str, message: str) -> ConfigError:
         return ConfigError(source.problem((*at, key), message))
 
-    imported = (one.found for one in running.values() if one.uses == settings.uses)
+    known = (one.found for one in imported if one.uses == settings.uses)
     try:
-        found = next(imported, None) or find(settings.uses, folder)
+        found = next(known, None) or find(settings.uses, folder)
     except PluginNotFound as error:
         raise fault("uses", str(error)) from error
     plugin_class = found.plugin

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.api.plugin import Plugin
 from pipeline.config.load import nearest
+from pipeline.host.plugin_metrics import importing
 
 GROUP = "dragoman.plugins"
 PROVIDER_GROUP = "dragoman.providers"
@@ -101,7 +102,8 @@ def _owner(entry: EntryPoint) -> str:
 
 def _imported(module: str) -> ModuleType:
     try:
-        return importlib.import_module(module)
+        with importing():
+            return importlib.import_module(module)
     except ImportError as error:
         raise PluginNotFound(f"cannot import {module}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -126,7 +128,8 @@ def _local_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with importing(name):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginNotFound(f"cannot import {path}: {type(error).__name__}: {error}") from error

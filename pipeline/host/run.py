@@ -88,7 +88,9 @@ class Run:
 
     def begin_message(self, now_s: float) -> None:
         """Give the hooks of the next message their budget, which runs from now."""
-        deadline_s = now_s + self.route.budget_s
+        self._wait_until(now_s + self.route.budget_s)
+
+    def _wait_until(self, deadline_s: float) -> None:
         advance(self.exchange, deadline_s=deadline_s)
         self.exchange.signals.deadline_s = deadline_s
 
@@ -213,6 +215,8 @@ class Run:
             if (was_entered or bound.instance.name in called) and self._policy.is_active(
                 bound.instance
             ):
+                # The last message's budget may long be over, and nobody waits for this but it.
+                self._wait_until(self.ledger.clock() + bound.instance.timeout_s)
                 await self._policy.look_back(bound, outcome)
         self._finish(observer)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.api.signals import Facts, Label
 from pipeline.inference.contract import Head, Reading, Vector
 from pipeline.inference.engine import Engine
+
+# At the end of the identity of a model whose files were read, here or at a node of ours.
+_DIGEST = re.compile(r"@([0-9a-f]{12})[0-9a-f]{4}\Z")
 
 
 class Engines:
@@ -59,6 +63,15 @@ class Engines:
         for name in names:
             found.setdefault(owners[name], []).append(name)
         return found.values()
+
+    def fingerprint(self, name: str) -> str:
+        """Return which model computes a signal; see `Reader`."""
+        for engine, one in reversed(list(self.engines.items())):
+            if name in one.source.heads:
+                digest = _DIGEST.search(one.source.identity)
+                # Of another server's model its name and version, if it has one, are all there is.
+                return f"{engine}@{digest[1]}" if digest else one.source.identity.rstrip(":")
+        return ""
 
     async def read(self, text: str, names: Collection[str], deadline_s: float) -> Facts:
         """Compute signals of a text that one engine computes.

@@ -188,3 +188,23 @@ METRICS = (
 
 SUPERVISOR_METRICS = (WORKER_RESTARTS,)
 """Those that only the supervisor of several processes can count."""
+
+MODEL_METRIC_NAMES = (
+    "dragoman_model_readings_total",
+    "dragoman_model_refusals_total",
+    "dragoman_model_tokens_total",
+    "dragoman_model_node_calls_total",
+    "dragoman_model_node_call_duration_seconds",
+    "dragoman_model_node_retries_total",
+    "dragoman_model_node_breaker",
+    "dragoman_model_calls_total",
+    "dragoman_model_call_duration_seconds",
+    "dragoman_model_texts_total",
+    "dragoman_model_texts_held",
+)
+"""Names of those that `server.models` defines: no plugin may have one either."""
+
+NAMES = frozenset(
+    {*(metric.name for metric in (*METRICS, *SUPERVISOR_METRICS)), *MODEL_METRIC_NAMES}
+)
+"""Every name that the host has, as Prometheus shows it."""

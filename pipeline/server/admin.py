@@ -1,4 +1,4 @@
-"""The HTTP server for operators: metrics and health."""
+"""The HTTP server for operators: metrics, health, and more for whoever has a token."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from pipeline.config.quantities import split_address
+from pipeline.server import administering
 from pipeline.server import exchanges as kept
 
 
 class Admin:
-    """Serves `/metrics`, `/health/live`, `/health/ready`, and exchanges where there is a token.
+    """Serves `/metrics`, `/health/live`, `/health/ready`; exchanges and plugins' pages by a token.
 
     Args:
         address: `host:port`, or `unix:/path`; port 0 takes a free one.
@@ -19,6 +20,7 @@ class Admin:
         readiness: gives whether the process is ready, and why not or since what.
         refresh: done before metrics are given, where they are other processes'.
         exchanges: tells of past exchanges; nothing does if absent.
+        plugins: serves plugins' pages; nothing does if absent.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class Admin:
         readiness: Callable[[], tuple[bool, dict[str, object]]],
         refresh: Callable[[], Awaitable[None]] | None = None,
         exchanges: kept.Exchanges | None = None,
+        plugins: administering.PluginPages | None = None,
     ) -> None:
         self._address = address
         self._metrics = metrics
         self._readiness = readiness
         self._refresh = refresh
         self._exchanges = exchanges
+        self._plugins = plugins
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -42,12 +46,14 @@ class Admin:
         Raises:
             OSError: it is taken.
         """
-        app = web.Application()
+        app = web.Application(client_max_size=administering.MAX_BODY_BYTES)
         app.router.add_get("/metrics", self._get_metrics)
         app.router.add_get("/health/live", self._get_live)
         app.router.add_get("/health/ready", self._get_ready)
         if self._exchanges is not None:
             app.router.add_get(kept.PATH, self._exchanges.answer)
+        if self._plugins is not None:
+            app.router.add_route("*", administering.PATH, self._plugins.answer)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         path = self._address.removeprefix("unix:")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+
+from pipeline.server.bearer import Bearer
 
 PATH = "/exchanges/{id}"
 Find = Callable[[str], Awaitable[bytes | None]]
@@ -15,30 +16,19 @@ class Exchanges:
     """Serves `/exchanges/{id}`.
 
     Args:
-        token: what a caller must present as a bearer token.
+        bearer: asks for the token.
         find: returns an exchange as JSON, None where nobody remembers it.
     """
 
-    def __init__(self, token: str, find: Find) -> None:
+    def __init__(self, bearer: Bearer, find: Find) -> None:
+        self._bearer = bearer
         self._find = find
-        self.set_token(token)
-
-    def set_token(self, token: str) -> None:
-        """Ask callers for another token from now on."""
-        self._token = token.encode()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        presented = given.strip().encode("utf-8", "surrogateescape")
-        # In the same time whatever is wrong with it.
-        is_right = hmac.compare_digest(presented, self._token)
-        if scheme.lower() != "bearer" or not is_right:
-            return web.json_response(
-                {"error": "a bearer token is needed"},
-                status=401,
-                headers={"www-authenticate": "Bearer"},
-            )
+        refusal = self._bearer.refusal(request)
+        if refusal is not None:
+            return refusal
         found = await self._find(request.match_info["id"])
         if found is None:
             return web.json_response({"error": "no such exchange is remembered"}, status=404)

@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 from pipeline import __version__
+from pipeline.api.admin import AdminAnswer, AdminRequest
 from pipeline.config.identity import content_hash
 from pipeline.config.schema import Config
 from pipeline.config.source import Source
 from pipeline.errors import ConfigError
 from pipeline.host.compile import compile_config
 from pipeline.host.generations import Generation, Generations
+from pipeline.host.plugin_metrics import collectors
 from pipeline.host.runtime import Runtime
+from pipeline.observability import catalogue
 from pipeline.observability.logs import configure_logs, get_logger
 from pipeline.observability.metrics import Metrics, exposition
 from pipeline.observability.observer import describe_plugins, make_observation
+from pipeline.observability.plugin_metrics import PluginMetrics
 from pipeline.observability.ring import Ring
 from pipeline.server.admin import Admin
+from pipeline.server.administering import PluginPages, administered, fault
+from pipeline.server.bearer import Bearer, make_bearer
 from pipeline.server.exchanges import Exchanges
 from pipeline.server.grpc_server import GrpcServer
 from pipeline.server.models.metrics import EngineMetrics
@@ -117,6 +122,7 @@ class HostProcess:
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
         registry.register(EngineMetrics(lambda: _engines(self.runtime)))
+        registry.register(PluginMetrics(collectors, catalogue.NAMES))
         describe_plugins(self._metrics, runtime)
         self._metrics.config(first.number, first.content_hash)
         offset_s = time.time() - time.monotonic()
@@ -135,12 +141,13 @@ class HostProcess:
             self._tap,
         )
         self._grpc = GrpcServer(runtime.config, processor, place.address)
-        self._exchanges = _exchanges(server.admin_token, self._observation.ring)
+        self._bearer = make_bearer(server.admin_token)
         self._admin = Admin(
             place.admin,
             lambda: exposition(registry),
             self._readiness,
-            exchanges=self._exchanges,
+            exchanges=_exchanges(self._bearer, self._observation.ring),
+            plugins=PluginPages(self._bearer, self._administer) if self._bearer else None,
         )
         self._is_told = on_generation is not None
         self._reloader = (
@@ -269,8 +276,8 @@ class HostProcess:
         self._observation.follow(config)
         if self._tap is not None:
             self._tap.follow(config)
-        if self._exchanges is not None and config.server.admin_token is not None:
-            self._exchanges.set_token(config.server.admin_token.get_secret_value())
+        if self._bearer is not None:
+            self._bearer.follow(config.server.admin_token)
         describe_plugins(self._metrics, runtime)
         self._metrics.config(generation, prepared.content_hash)
         await self._grpc.set_serving(serving=self._is_ready, plugins=runtime.instances)
@@ -288,6 +295,11 @@ class HostProcess:
     def envoy_followed(self) -> None:
         """Drop what is kept for an Envoy that lags behind."""
         self.generations.envoy_followed()
+
+    async def _administer(self, instance: str, request: AdminRequest) -> AdminAnswer:
+        if self._state == "starting":
+            return fault(503, "the plugins have not started yet")
+        return await administered(self.runtime, instance, request)
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
         replaced = self.generations.replaced
@@ -308,14 +320,14 @@ def _engines(runtime: Runtime) -> Mapping[str, Engine]:
     return runtime.inference.engines.engines if runtime.inference is not None else {}
 
 
-def _exchanges(token: SecretStr | None, ring: Ring | None) -> Exchanges | None:
-    if token is None or ring is None:
+def _exchanges(bearer: Bearer | None, ring: Ring | None) -> Exchanges | None:
+    if bearer is None or ring is None:
         return None
 
     async def find(exchange_id: str) -> bytes | None:
         return ring.get(exchange_id)
 
-    return Exchanges(token.get_secret_value(), find)
+    return Exchanges(bearer, find)
 
 
 @asynccontextmanager

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
+from yarl import URL
 
+from pipeline.api.admin import AdminAnswer, AdminRequest
 from pipeline.errors import ConfigError, DragomanError
 from pipeline.observability.logs import get_logger
+from pipeline.server.administering import LOCAL_HEADER
 from pipeline.server.control import (
     MAX_LINE_BYTES,
     NoReport,
@@ -187,18 +191,51 @@ class Worker:
         path = f"/exchanges/{quote(exchange_id, safe='')}"
         return await self._get(path, {"authorization": f"Bearer {token}"})
 
+    async def administer(
+        self, instance: str, request: AdminRequest, token: str, within_s: float
+    ) -> AdminAnswer | None:
+        """Return what a plugin instance of it answers an operator; None if it gives no answer."""
+        path = f"/plugins/{quote(instance, safe='')}/{quote(request.path)}"
+        if request.query:
+            path += f"?{urlencode(request.query)}"
+        answer = await self._request(
+            request.method, path, {"authorization": f"Bearer {token}"}, request.body, within_s
+        )
+        if answer is None:
+            return None
+        status, headers, body = answer
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):  # nothing of ours
+            return None
+        return AdminAnswer(status, document, is_local=LOCAL_HEADER in headers)
+
     async def _get(self, path: str, headers: Mapping[str, str] | None = None) -> bytes | None:
+        answer = await self._request("GET", path, headers or {}, b"", _SCRAPE_S)
+        return answer[2] if answer is not None and answer[0] < 400 else None
+
+    async def _request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, within_s: float
+    ) -> tuple[int, Mapping[str, str], bytes] | None:
+        """Return status, headers and body of its admin server's answer, if it gives any."""
         if self.state not in {"serving", "draining"} or self.pid is None:
             return None
         try:
             async with (
                 aiohttp.ClientSession(
                     connector=aiohttp.UnixConnector(str(self.role.admin)),
-                    timeout=aiohttp.ClientTimeout(total=_SCRAPE_S),
+                    timeout=aiohttp.ClientTimeout(total=within_s),
                 ) as session,
-                session.get(f"http://worker{path}", headers=headers) as answer,
+                session.request(
+                    method,
+                    URL(f"http://worker{path}", encoded=True),
+                    headers=headers,
+                    data=body or None,
+                ) as answer,
             ):
-                return await answer.read() if answer.ok else None
+                return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import __version__
+from pipeline.api.admin import AdminAnswer, AdminRequest
 from pipeline.config.identity import content_hash
 from pipeline.config.schema import Config
 from pipeline.config.source import Source
@@ -24,7 +25,10 @@ from pipeline.errors import ConfigError
 from pipeline.observability import catalogue
 from pipeline.observability.logs import configure_logs, get_logger
 from pipeline.server.admin import Admin
+from pipeline.server.administering import PluginPages
 from pipeline.server.aggregate import Aggregate
+from pipeline.server.asking_workers import ask_workers
+from pipeline.server.bearer import make_bearer
 from pipeline.server.control import Order
 from pipeline.server.exchanges import Exchanges
 from pipeline.server.models.sharing import SharedModels, models_address
@@ -86,13 +90,14 @@ class Supervisor:
             for index, address in enumerate(addresses)
         ]
         self._models = SharedModels(len(addresses), path, directory, self._worker_ended)
-        self._exchanges = self._make_exchanges()
+        self._bearer = make_bearer(config.server.admin_token)
         self._admin = Admin(
             config.server.admin,
             self._aggregate.exposition,
             self.readiness,
             refresh=self._scrape,
-            exchanges=self._exchanges,
+            exchanges=self._make_exchanges(),
+            plugins=PluginPages(self._bearer, self._administer) if self._bearer else None,
         )
         self._is_told = on_generation is not None
         self._reloader = Reloader(path, self, self, time.time, on_generation, poll_s=poll_s)
@@ -181,9 +186,8 @@ class Supervisor:
         await self._models.start(wanted.config, wanted.source)
         changes = await reload_workers(self.workers, order, wanted.source)
         self.running = wanted
-        secret = wanted.config.server.admin_token
-        if self._exchanges is not None and secret is not None:
-            self._exchanges.set_token(secret.get_secret_value())
+        if self._bearer is not None:
+            self._bearer.follow(wanted.config.server.admin_token)
         return changes
 
     def reloaded(self, result: str) -> None:
@@ -205,19 +209,21 @@ class Supervisor:
             worker.follow()
 
     def _make_exchanges(self) -> Exchanges | None:
-        secret = self.running.config.server.admin_token
-        if secret is None or not self.running.config.telemetry.keep:
+        bearer = self._bearer
+        if bearer is None or not self.running.config.telemetry.keep:
             return None
 
         async def find(exchange_id: str) -> bytes | None:
-            secret = self.running.config.server.admin_token
-            token = secret.get_secret_value() if secret is not None else ""
             # Only one of them has served it.
-            asked = (worker.exchange(exchange_id, token) for worker in self.workers)
+            asked = (worker.exchange(exchange_id, bearer.token) for worker in self.workers)
             found = await asyncio.gather(*asked)
             return next((one for one in found if one is not None), None)
 
-        return Exchanges(secret.get_secret_value(), find)
+        return Exchanges(bearer, find)
+
+    async def _administer(self, instance: str, request: AdminRequest) -> AdminAnswer:
+        token = self._bearer.token if self._bearer is not None else ""
+        return await ask_workers(self.workers, token, instance, request)
 
     @property
     def _processes(self) -> list[Worker]:

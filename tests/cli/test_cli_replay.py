@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.options import compiled
 from pipeline.server.admin import Admin
+from pipeline.server.bearer import Bearer
 from pipeline.server.exchanges import Exchanges
 from pipeline.wire import ext_proc_pb2 as pb
 from pipeline.wire.recording import Tape, decode, encode, redactor
@@ -148,7 +149,7 @@ def admin():
 
     async def run():
         server = Admin(
-            "127.0.0.1:0", lambda: b"", lambda: (True, {}), exchanges=Exchanges(TOKEN, find)
+            "127.0.0.1:0", lambda: b"", lambda: (True, {}), exchanges=Exchanges(Bearer(TOKEN), find)
         )
         address.append(await server.start())
         up.set()

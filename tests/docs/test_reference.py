@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
 from typer.main import get_command
 
 import pipeline
+from pipeline.api import METRICS as OF_PLUGINS
 from pipeline.api import decisions
 from pipeline.cli.main import app
 from pipeline.cli.reference import pages
+from pipeline.cli.reference_metrics import plugin_rows
 from pipeline.config.schema import Config
 from pipeline.envoy import local_replies
 from pipeline.host.codes import CODES
 from pipeline.host.instances import HOOKS
 from pipeline.host.names import REPORT_HEADERS
+from pipeline.host.plugin_metrics import collectors
 from pipeline.observability.catalogue import METRICS
 from pipeline.server.models.metrics import ENGINE_METRICS, MODEL_METRICS
 from pipeline.testing.conformance import RULES
@@ -70,6 +76,46 @@ def test_every_name_is_on_its_page(page, names):
 
     assert names
     assert [name for name in names if name not in text] == []
+
+
+def test_every_metric_of_a_built_in_plugin_is_on_its_page():
+    text = pages()["metrics.md"]
+    # Loading them for the pages has imported what makes their metrics.
+    modules = [module for name, module in sys.modules.items() if name.startswith("plugins.")]
+    made = {id(value) for module in modules for value in vars(module).values()}
+    own = [one for one in collectors() if isinstance(one, MetricWrapperBase) and id(one) in made]
+    names = [family.name for one in own for family in one.describe()]
+
+    assert [name for name in names if f"| `{name}" not in text] == []
+
+
+def test_a_plugins_metrics_are_found_in_its_module_its_package_and_a_metrics_module(
+    tmp_path, monkeypatch
+):
+    package = tmp_path / "acme_metered"
+    package.mkdir()
+    made = "from prometheus_client import {0}\nfrom pipeline.api import METRICS\n"
+    (package / "__init__.py").write_text("")
+    (package / "metrics.py").write_text(
+        made.format("Counter") + "A = Counter('acme_a', 'Of A.', ['x', 'y'], registry=METRICS)\n"
+    )
+    (package / "plugin.py").write_text(
+        made.format("Histogram") + "B = Histogram('acme_b', 'Of B.', registry=METRICS)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    other = Counter("acme_other", "Of nobody here.", registry=OF_PLUGINS)
+    before = collectors()
+    try:
+        rows = list(plugin_rows("acme_metered.plugin"))
+    finally:
+        for one in collectors():
+            if one not in before or one is other:
+                OF_PLUGINS.unregister(one)
+
+    assert sorted(rows) == [
+        ("`acme_a_total`", "counter", "`x`, `y`", "Of A."),
+        ("`acme_b`", "histogram", "none", "Of B."),
+    ]
 
 
 def commands(group, prefix="dragoman"):
