@@ -180,11 +180,16 @@ def _variant(
         serving(config, admin, folder / "host.log") as (pid, _),
         running(command, folder / "envoy.log") as envoy,
     ):
-        _wait_until_open(envoy, listen, folder / "envoy.log")
+        wait_until_open(envoy, listen, folder / "envoy.log")
         yield Variant(key, title, {"buffered": listen}, [envoy.pid], [pid])
 
 
-def _wait_until_open(child: subprocess.Popen[str], port: int, log: Path) -> None:
+def wait_until_open(child: subprocess.Popen[str], port: int, log: Path) -> None:
+    """Wait for an Envoy to listen.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
     deadline_s = time.monotonic() + _READY_S
     while time.monotonic() < deadline_s and child.poll() is None:
         try:

@@ -1,5 +1,7 @@
 """Everything that a plugin imports from Dragoman; nothing else is a promise."""
 
+from typing import TYPE_CHECKING, Any
+
 from pipeline.api.admin import AdminAnswer, AdminRequest, RunningHost
 from pipeline.api.answer import Answer, Event
 from pipeline.api.call import Call
@@ -8,7 +10,6 @@ from pipeline.api.decisions import CONTINUE, Continue, Decision, Refuse, Reply, 
 from pipeline.api.dialect import Dialect
 from pipeline.api.exchange import Exchange, Request, Response
 from pipeline.api.headers import HeaderEdits, Headers
-from pipeline.api.metrics import METRICS
 from pipeline.api.outcome import Outcome, Step
 from pipeline.api.plugin import Plugin, PluginConfig, last_user_text
 from pipeline.api.provider import (
@@ -25,6 +26,9 @@ from pipeline.api.signals import Label, SignalFunction, Signals
 from pipeline.api.sse import Frame, FrameDecoder, FrameTooLong, encode_frame
 from pipeline.api.text import Attachment, Segment, Tool, ToolCall, Usage
 from pipeline.errors import AdminError, InferenceError, InvalidCall, InvalidHeader
+
+if TYPE_CHECKING:
+    from pipeline.api.metrics import METRICS
 
 __all__ = [
     "CONTINUE",
@@ -80,3 +84,12 @@ __all__ = [
     "find_model",
     "last_user_text",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Half as long again as all the rest takes to import; who counts nothing shall not wait for it.
+    if name == "METRICS":
+        from pipeline.api.metrics import METRICS  # noqa: PLC0415
+
+        return METRICS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

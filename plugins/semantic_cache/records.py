@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Vector = NDArray[np.float32]
+    Vector = NDArray[np.float32]
+else:
+    Vector = object  # whoever only names it need not wait for numpy
+
 Position = str
 """Where a reader of a log stands; the store's own words, empty for the beginning."""
 
@@ -102,7 +106,7 @@ class Flushed:
 Change = Inserted | Deleted | Flushed
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - a state, as in grpc's words
+class StoreUnavailable(Exception):
     """The store cannot be asked now: gone, too slow, or behind an open circuit breaker.
 
     Its text names the store's address without credentials and never an entry.
@@ -121,8 +125,10 @@ class Store(Protocol):
         """Whether other processes see it; False for one process' own memory."""
 
     async def open(self) -> None:
-        """Connect, or create; called once, before anything else. A server that is down is not
-        an error here: later calls say so, and it is connected to when it is back."""
+        """Connect, or create; called once, before anything else.
+
+        A server that is down is no error here: later calls say so, until it is back.
+        """
 
     async def close(self) -> None:
         """Flush and release; nothing is called after."""
