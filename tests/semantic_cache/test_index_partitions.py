@@ -148,6 +148,47 @@ def test_a_key_used_again_while_its_vector_moves_is_the_new_one():
     assert 399 not in {each.key for each in index.search(_LARGE, vectors[399], 400)}
 
 
+def _draining() -> tuple[PartitionedIndex, np.ndarray]:
+    """Return an index of one list that has begun to move to many."""
+    vectors = _unit(np.random.default_rng(1), 1_100)
+    index = PartitionedIndex(_DIMENSION)
+    for key, vector in enumerate(vectors):
+        index.add(key, _LARGE, vector)
+        if key == 300:
+            _settle(index)
+    while index.large(_LARGE).draining is None:
+        index.maintain()()
+    return index, vectors
+
+
+def test_every_vector_is_found_at_each_step_from_few_lists_to_many():
+    index, vectors = _draining()
+    steps = 0
+    while (work := index.maintain()) is not None:
+        for key in range(steps % 53, 1_100, 53):
+            assert index.search(_LARGE, vectors[key], 1)[0].key == key
+        work()
+        steps += 1
+    assert steps > 10
+    assert index.large(_LARGE).current.lists == 64
+    assert index.large(_LARGE).draining is None
+
+
+def test_a_key_used_again_while_lists_drain_is_the_new_vector():
+    index, vectors = _draining()
+    keys, _ = index.large(_LARGE).draining.tail(0, 64)
+    fresh = _unit(np.random.default_rng(9), len(keys))
+    for key, vector in zip(keys, fresh, strict=True):
+        index.remove(key)
+        index.add(key, _LARGE, vector)
+    _settle(index)
+    for key, vector in zip(keys, fresh, strict=True):
+        found = index.search(_LARGE, vector, 1)[0]
+        assert found.key == key
+        assert found.cosine == pytest.approx(1, abs=0.03)
+    assert len(index) == len(vectors)
+
+
 def test_work_that_failed_is_tried_again(monkeypatch):
     index, vectors = _filled(200)
     work = index.maintain()
