@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import peers, translation
+from bench import cache_hits, cache_index, inference, peers, translation
 from bench.effort import FULL, QUICK, Effort
 from bench.host import Host
 from bench.ladder import (
@@ -93,6 +93,12 @@ def run(console: Console, folder: Path, effort: Effort, only: str, *, with_host:
     rows += comparisons(rounds)
     if only in "rolling" and with_host:
         rows += rolling_rows(effort.restart_requests)
+    if only in cache_hits.NAME and with_host:
+        rows += cache_hits.rows(effort)
+    if only in cache_index.NAME:
+        rows += cache_index.rows(effort)
+    if only in inference.NAME:
+        rows += inference.rows(console, effort)
     rows.append(Row("import_pipeline_api", import_ms("pipeline.api", effort.starts), "ms", 150))
     return rows
 

@@ -12,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -59,7 +59,8 @@ def rows(effort: Effort) -> list[Row]:
         echo, cached = (http.client.HTTPConnection("127.0.0.1", port, timeout=30) for port in ports)
         pairs = _pairs()
         for question, _ in pairs:
-            _ask(cached, question)
+            # Some are near enough to each other to hit; each is to be there as it stands.
+            _ask(cached, question, {"cache-control": "no-cache"})
         time.sleep(1)  # what is stored after the answer is stored by now
         medians: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         hits = asked = 0
@@ -105,10 +106,12 @@ def _pairs() -> list[tuple[str, str]]:
     ]
 
 
-def _ask(connection: http.client.HTTPConnection, question: str) -> tuple[float, str]:
+def _ask(
+    connection: http.client.HTTPConnection, question: str, more: Mapping[str, str] = {}
+) -> tuple[float, str]:
     """Make one call; returns how long it took in milliseconds, and what the cache says."""
     document = {"model": "bench-1", "messages": [{"role": "user", "content": question}]}
-    headers = {"content-type": "application/json", "authorization": "Bearer bench"}
+    headers = {"content-type": "application/json", "authorization": "Bearer bench", **more}
     since_s = time.perf_counter()
     connection.request("POST", "/v1/chat/completions", json.dumps(document), headers)
     answer = connection.getresponse()

@@ -22,7 +22,7 @@ class Pooled:
 
     Args:
         logits: [texts], the largest of all windows.
-        windows: [texts], how many there were.
+        windows: [texts], how many there were of the text itself.
     """
 
     logits: NDArray[np.float64]
@@ -55,7 +55,7 @@ def largest(model: Model, texts: Sequence[str], heads: Sequence[str]) -> dict[st
         rows = model.forward([w for text in prepared for w in text.windows], heads)
         sizes = [len(text.windows) for text in prepared]
         starts = np.cumsum([0, *sizes[:-1]])
-        counts += sizes
+        counts += [sum(not w.view for w in text.windows) for text in prepared]
         for head in heads:
             best[head] += np.maximum.reduceat(rows[head], starts).tolist()
     windows = np.array(counts, np.intp)

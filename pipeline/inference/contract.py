@@ -46,7 +46,8 @@ HeadKind = Literal["embedding", "score", "labels"]
 class Calibration:
     """Makes a probability of a pooled logit: `sigmoid(scale * (logit - shift) + bias)`.
 
-    `shift` is `per_doubling * log2(windows)`: the largest of many windows is larger by chance.
+    `shift` is `per_doubling * log2(windows)`, of the text's own windows and not of its views: the
+    largest of many is larger by chance.
     For several labels `softmax(scale * logits)`; `bias` and `per_doubling` are zero there.
     """
 
@@ -88,11 +89,14 @@ class Window:
         ids: token ids, special ones among them.
         view: 0 for the text itself, others for what it decodes to.
         weight: its share in a mean: the tokens that no window before it held.
+        extra: numbers beside the text that some heads read, in the model's own order; the same
+            for all windows of a text.
     """
 
     ids: Ids
     view: int = 0
     weight: int = 1
+    extra: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +106,13 @@ class Prepared:
     Args:
         windows: at least one.
         tokens: of the text itself.
-        unread: how many of them no window holds.
-        extra: numbers beside the text that heads use, in the model's own order; may be empty.
+        unread: how many of them no window holds; an estimate where a text is so long that its
+            middle was not tokenised.
     """
 
     windows: tuple[Window, ...]
     tokens: int
     unread: int = 0
-    extra: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 Rows = Mapping[str, Vector]

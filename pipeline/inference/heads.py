@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ class Heads:
         self._layers = {
             head.name: _layers(weights, head) for head in heads if head.kind != "embedding"
         }
+        self._together = dict(_together(self._layers))
 
     def inputs(self, name: str) -> int:
         """Return how many numbers a head reads.
@@ -49,6 +52,36 @@ class Heads:
             Pairs of a matrix [inputs, units] and a bias [units].
         """
         return self._layers[name]
+
+    def rows(
+        self, names: Collection[str], features: Vector, extra: Vector | None = None
+    ) -> dict[str, Vector]:
+        """Return what heads make of windows; linear ones that read the same are computed at once.
+
+        Args:
+            names: of heads that have weights.
+            features: see `logits`.
+            extra: see `logits`.
+
+        Returns:
+            Logits by head.
+
+        Raises:
+            ValueError: the features are not as wide as a head reads.
+        """
+        found: dict[str, Vector] = {}
+        for name in names:
+            if name in found:
+                continue
+            alike = self._together.get(name)
+            if alike is None or alike.inputs != features.shape[1]:
+                found[name] = self.logits(name, features, extra)
+                continue
+            # All of them even if one is asked for: its logits are the same to the last bit.
+            columns = features @ alike.matrix + alike.bias
+            for other, (begin, end) in alike.columns.items():
+                found[other] = columns[:, begin] if end == begin + 1 else columns[:, begin:end]
+        return {name: found[name] for name in names}
 
     def logits(self, name: str, features: Vector, extra: Vector | None = None) -> Vector:
         """Return what a head makes of windows.
@@ -76,6 +109,35 @@ class Heads:
         matrix, bias = layers[-1]
         values = (values @ matrix + bias).astype(np.float32, copy=False)
         return values[:, 0] if values.shape[1] == 1 else values
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Linear heads that read the same numbers, as one matrix."""
+
+    inputs: int
+    matrix: Vector
+    bias: Vector
+    columns: Mapping[str, tuple[int, int]]
+    """Where each head's begin and end."""
+
+
+def _together(
+    layers: Mapping[str, tuple[tuple[Vector, Vector], ...]],
+) -> Iterator[tuple[str, _Alike]]:
+    """Yield the heads that have company, each with all that are like it."""
+    by_inputs: dict[int, list[str]] = {}
+    for name, its in layers.items():
+        if len(its) == 1:
+            by_inputs.setdefault(len(its[0][0]), []).append(name)
+    for inputs, names in by_inputs.items():
+        ends = np.cumsum([len(layers[name][0][1]) for name in names]).tolist()
+        columns = dict(zip(names, pairwise([0, *ends]), strict=True))
+        matrix = np.concatenate([layers[name][0][0] for name in names], axis=1)
+        bias = np.concatenate([layers[name][0][1] for name in names])
+        alike = _Alike(inputs, matrix, bias, columns)
+        if len(names) > 1:
+            yield from ((name, alike) for name in names)
 
 
 def _layers(

@@ -26,6 +26,8 @@ SHORTNESS = 150.0
 _LEFT = np.uint64(1_000_003)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _BITS = 64
+# A window of 256 tokens takes 15 KB.
+_MOST_LENGTHS = 512
 
 Places = NDArray[np.intp]
 
@@ -65,22 +67,25 @@ class Lexicon:
 
     def _window(self, ids: Ids) -> Vector:
         """Return the columns of one window."""
-        each = self._singles[ids]
-        each[:-1] += self._pairs[pairs(ids, len(self._pairs))]
-        if len(ids) <= SPAN_TOKENS:
-            total = each.sum(0, keepdims=True)
-        else:
-            sums = np.zeros((len(ids) + 1, each.shape[1]), np.float32)
-            np.cumsum(each, axis=0, out=sums[1:])
-            begins, ends = spans(len(ids))
-            total = sums[ends] - sums[begins]
+        # `take` is three times as fast as an index here.
+        each = self._singles.take(ids, axis=0)
+        each[:-1] += self._pairs.take(pairs(ids, len(self._pairs)), axis=0)
+        total = _in_spans(len(ids)) @ each
         lengths = np.sqrt(total[:, -1:] + SHORTNESS)
-        return np.asarray((total[:, :-1] / lengths).max(0))
+        return np.asarray(np.maximum.reduce(total[:, :-1] / lengths))
 
 
-@lru_cache(1024)
+@lru_cache(_MOST_LENGTHS)
+def _in_spans(length: int) -> Vector:
+    """Return which tokens of a window are in which span, [spans, tokens] of ones. Read only."""
+    begins, ends = spans(length)
+    places = np.arange(length)
+    held = (places >= begins[:, None]) & (places < ends[:, None])
+    return held.astype(np.float32)
+
+
 def spans(length: int) -> tuple[Places, Places]:
-    """Return where the spans of a window begin and end; the last one ends with it. Read only.
+    """Return where the spans of a window begin and end; the last one ends with it.
 
     Args:
         length: of the window, in tokens.

@@ -31,19 +31,24 @@ def pool(texts: Sequence[Prepared], rows: Rows, heads: Sequence[Head]) -> list[R
     """
     shape = _Shape.of(texts)
     embeddings: Vector | None = None
-    scores: dict[str, list[float]] = {}
+    logits: dict[str, Vector] = {}
     labels: dict[str, Vector] = {}
     for head in heads:
         pooled = _pooled(np.asarray(rows[head.name], np.float32), head, shape)
-        if not np.isfinite(pooled).all():
-            raise InferenceError(f"the model's {head.name!r} is not a number", "model_failed")
+        if head.kind == "score":
+            logits[head.name] = _calibrated(pooled, head, shape)
+            continue
+        _check(pooled, [head.name])
         if head.kind == "embedding":
-            norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-            embeddings = pooled / np.maximum(norms, _TINY)
-        elif head.kind == "score":
-            scores[head.name] = _sigmoid(_calibrated(pooled, head, shape)).tolist()
+            norms = np.sqrt(np.vecdot(pooled, pooled))
+            embeddings = pooled / np.maximum(norms, _TINY)[:, None]
         else:
             labels[head.name] = _softmax(head.calibration.scale * pooled)
+    scores = {}
+    if logits:
+        together = np.array([*logits.values()])
+        _check(together, [*logits])
+        scores = dict(zip(logits, _sigmoid(together).tolist(), strict=True))
     return [
         Reading(
             # A row alone: a view of it would keep the embeddings of all texts.
@@ -80,25 +85,39 @@ class _Shape:
     weights: Vector
     """By row; 0 for other views than the text itself."""
 
-    counts: NDArray[np.intp]
-    """Windows by text."""
-
     own: NDArray[np.intp]
     """Windows of the text itself, by text."""
 
     is_single: bool
-    """Whether every text is one window, as most are."""
+    """Whether every text is one window, as most are; the rest is not filled then."""
 
     @classmethod
     def of(cls, texts: Sequence[Prepared]) -> _Shape:
         windows = [window for text in texts for window in text.windows]
+        if len(windows) == len(texts):
+            return _SINGLE
         counts = np.array([len(text.windows) for text in texts], np.intp)
         starts = np.cumsum(counts) - counts
         weights = np.array([0 if w.view else w.weight for w in windows], np.float32)
-        if len(windows) == len(texts):
-            return cls(starts, weights, counts, counts, is_single=True)
         own = np.add.reduceat((weights > 0).astype(np.intp), starts)
-        return cls(starts, weights, counts, own, is_single=False)
+        return cls(starts, weights, own, is_single=False)
+
+
+_NONE = np.zeros(0, np.intp)
+_SINGLE = _Shape(_NONE, np.zeros(0, np.float32), _NONE, is_single=True)
+
+
+def _check(values: Vector, names: Sequence[str]) -> None:
+    """Refuse what is not a number.
+
+    Args:
+        values: of one head, or [heads, texts].
+        names: of the heads.
+    """
+    if np.isfinite(values).all():
+        return
+    bad = names[int((~np.isfinite(values)).any(axis=1).argmax())] if len(names) > 1 else names[0]
+    raise InferenceError(f"the model's {bad!r} is not a number", "model_failed")
 
 
 def _pooled(rows: Vector, head: Head, shape: _Shape) -> Vector:
@@ -117,8 +136,8 @@ def _pooled(rows: Vector, head: Head, shape: _Shape) -> Vector:
 def _calibrated(logits: Vector, head: Head, shape: _Shape) -> Vector:
     how = head.calibration
     if how.per_doubling and head.pooling == "max" and not shape.is_single:
-        counts = shape.counts if head.views else shape.own
-        shift = how.per_doubling * np.log2(counts)
+        # What a text decodes to is no longer text: a view must not make its attack harder to see.
+        shift = how.per_doubling * np.log2(shape.own)
         return np.asarray(how.scale * (logits - shift) + how.bias, np.float32)
     return np.asarray(how.scale * logits + how.bias, np.float32)
 

@@ -12,13 +12,14 @@ from pipeline.inference.contract import EMBEDDING, Head, Prepared, Rows, Vector,
 from pipeline.inference.heads import Heads
 from pipeline.inference.manifest import InvalidModel, ModelFolder
 from pipeline.inference.text_features import NAMES, text_features
-from pipeline.inference.tokens import Preparer, TextWindow
+from pipeline.inference.tokens import Preparer
 
 Tokens = NDArray[np.int64]
 TOKENIZER = "tokenizer.json"
 HEADS = "heads.safetensors"
 WEIGHTS = "trunk.safetensors"
 PROBE = "probe.safetensors"
+_NO_EXTRA = np.zeros(len(NAMES), np.float32)
 
 
 class Shipped:
@@ -107,13 +108,10 @@ class Shipped:
         """
         beside = None
         if self._with_extra.intersection(heads):
-            beside = np.stack([extra_of(one) for one in windows])
-        return {
-            name: embedding
-            if name == EMBEDDING
-            else self.network.logits(name, features, beside if name in self._with_extra else None)
-            for name in heads
-        }
+            beside = np.array([extra_of(one) for one in windows])
+        asked = [name for name in heads if name != EMBEDDING]
+        rows = self.network.rows(asked, features, beside)
+        return {EMBEDDING: embedding, **rows} if len(asked) < len(heads) else rows
 
 
 def head_weights(folder: ModelFolder) -> dict[str, Vector]:
@@ -135,9 +133,7 @@ def head_weights(folder: ModelFolder) -> dict[str, Vector]:
 
 def extra_of(window: Window) -> Vector:
     """Return the numbers beside a window's text, zeros where it carries none."""
-    if isinstance(window, TextWindow) and len(window.extra):
-        return window.extra
-    return np.zeros(len(NAMES), np.float32)
+    return _NO_EXTRA if window.extra is None else window.extra
 
 
 def padded(windows: Sequence[Window], length: int, rows: int) -> tuple[Tokens, Tokens]:

@@ -57,8 +57,8 @@ class StaticModel(Shipped):
         embedding = np.zeros((len(windows), self._table.shape[1]), np.float32)
         for row, window in enumerate(windows):
             if len(window.ids):
-                rows = self._table[window.ids].astype(np.float32)
-                embedding[row] = self._scales[window.ids] @ rows / len(window.ids)
+                rows = self._table.take(window.ids, axis=0).astype(np.float32)
+                embedding[row] = self._scales.take(window.ids) @ rows / len(window.ids)
         features = embedding
         if self._lexicon.width and not set(heads) <= {EMBEDDING}:
             columns = self._lexicon.columns([window.ids for window in windows])

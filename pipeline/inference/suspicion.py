@@ -46,7 +46,7 @@ def may_be_spaced(text: str) -> bool:
 def may_be_leet(text: str) -> bool:
     """Return whether digits or signs stand where letters are expected."""
     shape = b"." + _shape(text, _MIXED)
-    return any(one in shape for one in _LEET)
+    return b"1" in shape and any(one in shape for one in _LEET)
 
 
 def may_be_encoded(text: str) -> bool:

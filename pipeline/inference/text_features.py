@@ -7,7 +7,9 @@ put do.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from itertools import chain
+from math import log1p, sqrt
 
 import numpy as np
 
@@ -16,20 +18,24 @@ from pipeline.inference.contract import Vector
 # Of a longer text only its ends are looked at, so that the cost has a bound.
 END_CHARS = 700
 
-_DIGITS = b"0123456789"
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LOWER = b"abcdefghijklmnopqrstuvwxyz"
-_CLASSES = {
-    "digits": _DIGITS,
+_LETTERS = _UPPER + _UPPER.lower()
+# No two of them share a character.
+_SYMBOLS = {
+    "digits": b"0123456789",
     "upper": _UPPER,
     "maths": b"+-*/=^<>%",
     "code": b"{}[]_`;#|&",
     "brackets": b"()",
     "latex": b"\\$",
     "commas": b",:",
-    "ascii": bytes(range(128)),
-    "letters": _UPPER + _LOWER,
 }
+_CODES = [bytes([code]) for code, _ in enumerate(_SYMBOLS, start=1)]
+_CODE_OF = bytearray(256)
+for _code, _members in enumerate(_SYMBOLS.values(), start=1):
+    for _member in _members:
+        _CODE_OF[_member] = _code
+_NOT_ASCII = bytes(range(128, 256))
 # Of the text in lower case between blanks, so " not" finds a word's beginning only.
 _TERMS = {
     "negation": (" not ", "n't "),
@@ -45,6 +51,17 @@ _TERMS = {
     "program": ("def ", "```"),
     "person": (" you ", " my "),
 }
+# What several terms have in common, and most texts do not: one look instead of several.
+_STEMS = (" how", " wh", "'", "`", "")
+_BY_STEM: dict[str, list[str]] = {stem: [] for stem in _STEMS}
+for _term in chain.from_iterable(_TERMS.values()):
+    _BY_STEM[next(stem for stem in _STEMS if stem in _term)].append(_term)
+_ORDER = list(chain.from_iterable(_BY_STEM.values()))
+# Where the counts of each name's terms stand, of three at most; behind them all stands a zero.
+_PLACES = [
+    tuple(_ORDER.index(term) if term else len(_ORDER) for term in (*terms, "", "")[:3])
+    for terms in _TERMS.values()
+]
 _OPTIONS = ("\na", "\nb", "\nc", "\nd", "\ne", "\nf", "\ng", "\nh", "\ni", "\nj")
 _OPTION_ENDS = (".", ")", ":")
 
@@ -55,7 +72,9 @@ NAMES = (
     "sentences",
     "word_length",
     "last_line",
-    *_CLASSES,
+    *_SYMBOLS,
+    "ascii",
+    "letters",
     "questions",
     "blank",
     "options",
@@ -77,29 +96,50 @@ def text_features(text: str) -> Vector:
     if len(text) > 2 * END_CHARS:
         seen = f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
     lower = f" {seen.lower()} "
-    raw = seen.encode("utf-8", "replace")
-    size = len(raw) or 1
-    words = lower.count(" ") - 1 + lower.count("\n")
-    values = [
-        math.log1p(len(text)),
-        math.log1p(words * len(text) / (len(seen) or 1)),
-        math.log1p(text.count("\n")),
-        math.log1p(lower.count(". ") + lower.count("? ") + lower.count("! ")),
-        len(seen) / (words + 1) / 6,
-        math.log1p(len(seen) - seen.rfind("\n")),
-    ]
-    values += [1 - len(raw.translate(None, characters)) / size for characters in _CLASSES.values()]
-    # Shares of symbols are small numbers; their roots are as large as the others.
-    for at in range(6, 6 + len(_CLASSES) - 2):
-        values[at] = math.sqrt(max(0.0, values[at]))
-    values += [
-        math.log1p(lower.count("?")),
-        math.log1p(lower.count("__") + lower.count(" _ ")),
-        math.log1p(_options(lower)),
-    ]
     count = lower.count
-    values += [math.log1p(sum(map(count, terms))) for terms in _TERMS.values()]
-    return np.asarray(values, np.float32)
+    words = count(" ") - 1 + count("\n")
+    questions = count("?")
+    sentences = count(". ") + (count("? ") if questions else 0) + count("! ")
+    blanks = count("__") + count(" _ ") if "_" in lower else 0
+    return np.array(
+        [
+            log1p(len(text)),
+            log1p(words * len(text) / (len(seen) or 1)),
+            log1p(text.count("\n")),
+            log1p(sentences),
+            len(seen) / (words + 1) / 6,
+            log1p(len(seen) - seen.rfind("\n")),
+            *_shares(seen),
+            log1p(questions),
+            log1p(blanks),
+            log1p(_options(lower)),
+            *_term_counts(lower),
+        ],
+        np.float32,
+    )
+
+
+def _shares(seen: str) -> Iterator[float]:
+    """Yield the share of each class of characters in a text."""
+    raw = seen.encode("utf-8", "replace")
+    size = len(raw)
+    of = size or 1
+    coded = raw.translate(_CODE_OF)
+    for code in _CODES:
+        # Shares of symbols are small numbers; their roots are as large as the others.
+        yield sqrt(1 - (size - coded.count(code)) / of)
+    yield 1 - (size - len(raw.translate(None, _NOT_ASCII))) / of
+    yield 1 - len(raw.translate(None, _LETTERS)) / of
+
+
+def _term_counts(lower: str) -> list[float]:
+    """Return the logarithm of how often each kind of term is there."""
+    counts: list[int] = []
+    for stem, terms in _BY_STEM.items():
+        counts += map(lower.count, terms) if stem in lower else [0] * len(terms)
+    counts.append(0)
+    sums = [counts[one] + counts[two] + counts[three] for one, two, three in _PLACES]
+    return [log1p(number) if number else 0.0 for number in sums]
 
 
 def _options(lower: str) -> int:

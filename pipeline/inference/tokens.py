@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.inference.contract import Ids, Prepared, Vector, Window
+from pipeline.inference.contract import Ids, Prepared, Vector
 from pipeline.inference.views import views
 from pipeline.inference.windows import Cut, cut
 from pipeline.inference.wordpiece import encoder, open_tokenizer
@@ -27,17 +26,6 @@ class Affixes(NamedTuple):
 
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TextWindow(Window):
-    """A window that carries the numbers beside its text, which some heads read.
-
-    Args:
-        extra: of the text.
-    """
-
-    extra: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class Preparer:
@@ -83,17 +71,15 @@ class Preparer:
 
     def _prepared(self, text: str, with_views: bool, extra: Extra | None) -> Prepared:
         ids, skipped = self._ids(text)
-        found = self._cut(ids, 0)
-        windows = list(found.windows)
+        numbers = None if extra is None else extra(text)
+        found = self._cut(ids, 0, numbers)
+        windows = found.windows
         if with_views:
             for view, other in enumerate(views(text), start=1):
-                windows += self._cut(self._ids(other)[0], view).windows
-        numbers = np.zeros(0, np.float32) if extra is None else extra(text)
-        if extra is not None:
-            windows = [TextWindow(one.ids, one.view, one.weight, numbers) for one in windows]
-        return Prepared(tuple(windows), len(ids) + skipped, found.unread + skipped, numbers)
+                windows += self._cut(self._ids(other)[0], view, numbers).windows
+        return Prepared(windows, len(ids) + skipped, found.unread + skipped)
 
-    def _cut(self, ids: Ids, view: int) -> Cut:
+    def _cut(self, ids: Ids, view: int, numbers: Vector | None) -> Cut:
         prefix, suffix = self._affixes
         return cut(
             ids,
@@ -103,6 +89,7 @@ class Preparer:
             prefix=prefix,
             suffix=suffix,
             view=view,
+            extra=numbers,
         )
 
     def _ids(self, text: str) -> tuple[Ids, int]:

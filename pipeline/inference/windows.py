@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.inference.contract import Ids, Window
+from pipeline.inference.contract import Ids, Vector, Window
 
 
 class Cut(NamedTuple):
@@ -29,6 +29,7 @@ def cut(
     prefix: Sequence[int] = (),
     suffix: Sequence[int] = (),
     view: int = 0,
+    extra: Vector | None = None,
 ) -> Cut:
     """Cut tokens into windows of equal length, each of which repeats the end of the one before.
 
@@ -44,9 +45,12 @@ def cut(
         prefix: special tokens before each window.
         suffix: special tokens after it.
         view: which view of the text these tokens are.
+        extra: numbers beside the text, which every window carries.
     """
     if not 0 <= overlap < max_content or limit < 1:
         raise ValueError("a window must be longer than the overlap, and one may be read at least")
+    if len(ids) <= max_content and not prefix and not suffix:
+        return Cut((Window(ids, view, max(len(ids), 1), extra),), 0)
     before, after = np.asarray(prefix, np.int32), np.asarray(suffix, np.int32)
     windows = []
     reached = 0
@@ -57,7 +61,8 @@ def cut(
         read += new
         content = [ids[start:end] for start, end in pieces]
         # A mean over one empty window is that window.
-        windows.append(Window(np.concatenate([before, *content, after]), view, max(new, 1)))
+        whole = np.concatenate([before, *content, after])
+        windows.append(Window(whole, view, max(new, 1), extra))
     return Cut(tuple(windows), len(ids) - read)
 
 

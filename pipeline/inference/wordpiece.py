@@ -76,22 +76,26 @@ class WordIds:
 
     def __call__(self, text: str) -> Ids:
         """Return a text's ids, special tokens aside."""
-        known = self._known
-        return np.array([i for word in _WORDS.findall(text) for i in known[word]], np.int32)
+        pieces = text.split(" ")
+        return np.frombuffer(b"".join(map(self._known.__getitem__, pieces)), np.int32)
 
 
-class _Known(dict[str, tuple[int, ...]]):
-    """Ids by word; no more than a bounded number of short words are kept."""
+class _Known(dict[str, bytes]):
+    """Ids by what stands between two blanks, as int32; a bounded number of short ones are kept."""
 
     def __init__(self, encode: TokenizerIds) -> None:
         super().__init__()
         self._encode = encode
 
-    def __missing__(self, word: str) -> tuple[int, ...]:
-        ids = tuple(self._encode(word).tolist())
-        if len(word) <= _MAX_WORD_CHARS:
+    def __missing__(self, piece: str) -> bytes:
+        words = _WORDS.findall(piece)
+        if words == [piece]:
+            ids = self._encode(piece).tobytes()
+        else:
+            ids = b"".join([self[word] for word in words])
+        if len(piece) <= _MAX_WORD_CHARS:
             if len(self) >= _MAX_WORDS:
                 # A language's common words are back within a few texts.
                 self.clear()
-            self[word] = ids
+            self[piece] = ids
         return ids

@@ -55,6 +55,25 @@ def test_a_wider_head_reads_the_extra_numbers_behind_the_features():
     )
 
 
+@pytest.mark.parametrize(
+    "asked", [["guard", "topic", "hard", "deep"], ["topic"], ["deep", "guard"]]
+)
+def test_heads_together_say_what_each_says_alone(asked):
+    shapes = {"guard": [(1, 6)], "topic": [(3, 6)], "hard": [(1, 8)], "deep": [(4, 6), (1, 4)]}
+    tensors = {}
+    for seed, (name, its) in enumerate(shapes.items()):
+        tensors |= weights(name, *its, seed=seed)
+    topic = Head("topic", "labels", labels=("a", "b", "c"))
+    heads = Heads(tensors, [topic, *(Head(name, "score") for name in ("guard", "hard", "deep"))])
+
+    together = heads.rows(asked, FEATURES, EXTRA)
+
+    assert list(together) == asked
+    for name, logits in together.items():
+        np.testing.assert_allclose(logits, heads.logits(name, FEATURES, EXTRA), rtol=1e-5)
+        np.testing.assert_array_equal(logits, heads.rows([name], FEATURES, EXTRA)[name])
+
+
 def test_a_head_as_wide_as_the_features_does_not_read_the_extra_numbers():
     heads = Heads(weights("guard", (1, 6)), [Head("guard", "score")])
 

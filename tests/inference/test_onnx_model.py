@@ -62,12 +62,12 @@ def test_padding_changes_nothing(model):
 
 def test_heads_that_read_numbers_beside_the_text_get_them(model):
     prepared = model.prepare([TEXTS[0]], ["hard"])[0]
-    assert len(prepared.extra)
+    assert all(window.extra is not None for window in prepared.windows)
     other = [Window(window.ids) for window in prepared.windows]
     assert (
         model.forward(prepared.windows, ["hard"])["hard"] != model.forward(other, ["hard"])["hard"]
     )
-    assert not len(model.prepare([TEXTS[0]], ["guard"])[0].extra)
+    assert all(one.extra is None for one in model.prepare([TEXTS[0]], ["guard"])[0].windows)
 
 
 def test_views_are_prepared_only_for_heads_that_read_them(model):

@@ -7,7 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inference.text_features import END_CHARS, NAMES, text_features
+from pipeline.inference.text_features import (
+    _SYMBOLS,
+    _TERMS,
+    END_CHARS,
+    NAMES,
+    text_features,
+)
+
+PIECES = [term for terms in _TERMS.values() for term in terms]
+WRITING = st.lists(
+    st.one_of(
+        st.sampled_from([*PIECES, "? ", "! ", ". ", "__", " _ ", "\na.", "é", "A1"]), st.text()
+    ),
+    max_size=40,
+).map("".join)
 
 
 def value(text, name):
@@ -22,6 +36,24 @@ def test_every_text_has_finite_numbers_in_bounds(text):
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     assert (found >= 0).all()
+
+
+@given(WRITING)
+def test_counts_and_shares_are_those_of_looking_for_each_alone(text):
+    found = dict(zip(NAMES, text_features(text).tolist(), strict=True))
+    seen = text if len(text) <= 2 * END_CHARS else f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
+    lower = f" {seen.lower()} "
+    raw = seen.encode("utf-8", "replace")
+    size = len(raw) or 1
+
+    for name, terms in _TERMS.items():
+        assert found[name] == np.float32(np.log1p(sum(map(lower.count, terms))))
+    for name, members in _SYMBOLS.items():
+        share = 1 - len(raw.translate(None, members)) / size
+        assert found[name] == np.float32(max(0.0, share) ** 0.5)
+    assert found["blank"] == np.float32(np.log1p(lower.count("__") + lower.count(" _ ")))
+    ends = sum(map(lower.count, (". ", "? ", "! ")))
+    assert found["sentences"] == np.float32(np.log1p(ends))
 
 
 def test_names_are_distinct():

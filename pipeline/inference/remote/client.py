@@ -19,6 +19,7 @@ from pipeline.inference.remote.node import Node
 from pipeline.inference.remote.pending import Pending, Waiting
 from pipeline.inference.remote.replies import failure, read_reply
 from pipeline.inference.remote.tensors import BadTensor
+from pipeline.inference.remote.traffic import Traffic
 
 MAX_TEXT_BYTES = 4_000_000
 """Of one text: a little less than the message that servers take unless told otherwise."""
@@ -95,6 +96,11 @@ class RemoteSource:
     def up(self) -> Mapping[str, bool]:
         """Whether each address is used now."""
         return {node.address: node.is_up for node in self._nodes}
+
+    @property
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What became of each address's calls."""
+        return {node.address: node.traffic for node in self._nodes}
 
     async def start(self) -> None:
         """Connect; a node that does not answer is asked again for as long as this is open."""
@@ -263,6 +269,7 @@ class RemoteSource:
         is_first = not waiting.tried
         waiting.tried.add(node.address)
         if is_first and any(_may_go(other, waiting) for other in self._nodes):
+            node.traffic.retries += not waiting.reading.done()
             self._put_back(waiting)
         else:
             _fail(waiting, code)

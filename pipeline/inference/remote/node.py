@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from pipeline.inference.remote.credentials import read_credentials
 from pipeline.inference.remote.faults import LOST, UNFIT, Meaning, NodeFault, fault_of
 from pipeline.inference.remote.metadata import BadMetadata, Described, read_metadata
 from pipeline.inference.remote.model import RemoteModel
+from pipeline.inference.remote.traffic import Traffic
 
 SERVICE = "inference.GRPCInferenceService"
 MAX_REPLY_BYTES = 16 * 2**20
@@ -70,6 +72,7 @@ class Node:
         self.calls = 0
         self.is_known = False
         self.text_shape: tuple[int, ...] = ()
+        self._traffic = Traffic()
         self._model = model
         self._tls = tls
         self._breaker = breaker
@@ -85,6 +88,12 @@ class Node:
     def is_up(self) -> bool:
         """Whether it is to be asked; `is_known` says whether that has been found out yet."""
         return self._breaker.state == "closed"
+
+    @property
+    def traffic(self) -> Traffic:
+        """What became of its calls, and its breaker's state now."""
+        self._traffic.state = self._breaker.state
+        return self._traffic
 
     async def keep(self) -> None:
         """Find out whether it serves the model, now and whenever it was lost; never returns."""
@@ -110,11 +119,15 @@ class Node:
         """
         if self._infer is None:
             raise NodeFault("closed", LOST)
+        began_s = time.monotonic()
+        status = "CANCELLED"
         call = self._infer(request, timeout=timeout_s)
         self._in_flight.add(call)
         try:
             response: pb.ModelInferResponse = await call
+            status = "OK"
         except grpc.aio.AioRpcError as error:
+            status = error.code().name
             fault = fault_of(error, is_patient=timeout_s >= _PATIENCE_S)
             self.judge(fault.meaning, str(fault))
             raise fault from None
@@ -125,6 +138,7 @@ class Node:
             raise NodeFault("closed", LOST) from None
         finally:
             self._in_flight.discard(call)
+            self._traffic.ended(status, time.monotonic() - began_s)
         return response
 
     def judge(self, meaning: Meaning, reason: str) -> None:

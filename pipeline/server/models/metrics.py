@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -16,6 +16,8 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from pipeline.inference.remote.breaker import State
+from pipeline.inference.remote.traffic import BOUNDS_S, Remote, Traffic
 from pipeline.observability.catalogue import Metric
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ CALL_DURATION = Metric(
     "histogram",
     ("model",),
     "Time that a `ModelInfer` call took.",
-    (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    BOUNDS_S,
 )
 TEXTS = Metric("dragoman_model_texts_total", "counter", ("model",), "Texts that calls asked about.")
 TEXTS_HELD = Metric("dragoman_model_texts_held", "gauge", (), "Texts that are being read now.")
@@ -55,8 +57,34 @@ TOKENS = Metric(
     ("model", "read"),
     "Tokens of computed texts; `read` is `no` for those behind the last window.",
 )
+NODE_CALLS = Metric(
+    "dragoman_model_node_calls_total",
+    "counter",
+    ("model", "address", "status"),
+    "Calls of inference nodes that ended, by gRPC status.",
+)
+NODE_CALL_DURATION = Metric(
+    "dragoman_model_node_call_duration_seconds",
+    "histogram",
+    ("model", "address"),
+    "Time that a call of an inference node took.",
+    BOUNDS_S,
+)
+NODE_RETRIES = Metric(
+    "dragoman_model_node_retries_total",
+    "counter",
+    ("model", "address"),
+    "Texts that went to another node after this one was lost, refused them or failed.",
+)
+NODE_BREAKER = Metric(
+    "dragoman_model_node_breaker",
+    "gauge",
+    ("model", "address", "state"),
+    "1 for the state that a node's circuit breaker is in: `closed`, `open` or `probing`.",
+)
 
-ENGINE_METRICS = (READINGS, REFUSALS, TOKENS)
+NODE_METRICS = (NODE_CALLS, NODE_CALL_DURATION, NODE_RETRIES, NODE_BREAKER)
+ENGINE_METRICS = (READINGS, REFUSALS, TOKENS, *NODE_METRICS)
 """Those of whoever asks models, hosts and `dragoman serve-models`, in the reference's order."""
 
 MODEL_METRICS = (CALLS, CALL_DURATION, TEXTS, TEXTS_HELD)
@@ -89,13 +117,37 @@ class EngineMetrics(Collector):
         yield _counter(READINGS, readings)
         yield _counter(REFUSALS, refusals)
         yield _counter(TOKENS, tokens)
+        yield from self._of_nodes()
+
+    def _of_nodes(self) -> Iterator[Family]:
+        found: dict[tuple[str, str], Traffic] = {}
+        for name, engine in self._engines().items():
+            if isinstance(engine.source, Remote):
+                found |= {(name, address): one for address, one in engine.source.traffic.items()}
+        calls: dict[tuple[str, ...], int] = {
+            (*node, status): count
+            for node, traffic in found.items()
+            for status, count in traffic.statuses.items()
+        }
+        yield _counter(NODE_CALLS, calls)
+        yield _histogram(
+            NODE_CALL_DURATION, {node: (one.durations, one.total_s) for node, one in found.items()}
+        )
+        yield _counter(NODE_RETRIES, {node: one.retries for node, one in found.items()})
+        breakers = GaugeMetricFamily(
+            NODE_BREAKER.name, NODE_BREAKER.description, labels=NODE_BREAKER.labels
+        )
+        for node, traffic in found.items():
+            for state in get_args(State):
+                breakers.add_metric([*node, state], traffic.state == state)
+        yield breakers
 
 
 class ModelMetrics(EngineMetrics):
     """Counts calls, and tells Prometheus of them as well.
 
     Args:
-        engines: by the model's name.
+        engines: whose readings are told, by the model's name.
     """
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
@@ -122,17 +174,24 @@ class ModelMetrics(EngineMetrics):
     def collect(self) -> Iterator[Family]:
         """Give Prometheus every series."""
         yield _counter(CALLS, self._calls)
-        histogram = HistogramMetricFamily(
-            CALL_DURATION.name, CALL_DURATION.description, labels=CALL_DURATION.labels
+        yield _histogram(
+            CALL_DURATION,
+            {(model,): (found, self._total_s[model]) for model, found in self._durations.items()},
         )
-        bounds = [*map(str, CALL_DURATION.bounds), "+Inf"]
-        for model, found in self._durations.items():
-            buckets = list(zip(bounds, accumulate(found), strict=True))
-            histogram.add_metric([model], buckets, self._total_s[model])
-        yield histogram
         yield _counter(TEXTS, {(model,): count for model, count in self._texts.items()})
         yield GaugeMetricFamily(TEXTS_HELD.name, TEXTS_HELD.description, self._held)
         yield from super().collect()
+
+
+def _histogram(
+    metric: Metric, values: Mapping[tuple[str, ...], tuple[Sequence[int], float]]
+) -> Family:
+    family = HistogramMetricFamily(metric.name, metric.description, labels=metric.labels)
+    bounds = [*map(str, metric.bounds), "+Inf"]
+    for labels, (counts, total) in values.items():
+        buckets = list(zip(bounds, accumulate(counts), strict=True))
+        family.add_metric(labels, buckets, total)
+    return family
 
 
 def _counter(metric: Metric, values: Mapping[tuple[str, ...], int]) -> Family:

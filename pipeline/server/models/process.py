@@ -35,6 +35,8 @@ class ModelsPlace:
         tls: of the former.
         unhealthy_s: how long it is not ready before it refuses calls: for load balancers that ask.
         drain_s: how long calls in flight may take then.
+        is_shared: whether its callers are the workers of one host, which count readings
+            themselves and whose metrics are added to its own.
     """
 
     address: str
@@ -42,6 +44,7 @@ class ModelsPlace:
     tls: ServerTlsConfig | None = None
     unhealthy_s: float = 1.0
     drain_s: float = 2.0
+    is_shared: bool = False
 
 
 class ModelServer:
@@ -60,7 +63,7 @@ class ModelServer:
         self._engines = engines
         self._place = place
         registry = CollectorRegistry()
-        metrics = ModelMetrics(engines.engines)
+        metrics = ModelMetrics({} if place.is_shared else engines.engines)
         registry.register(metrics)
         self._service = InferenceService(
             engines.engines, metrics, most_texts=config.queue, timeout_s=config.timeout

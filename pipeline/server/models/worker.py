@@ -46,7 +46,9 @@ async def _work(path: Path, index: int, address: str, admin: str) -> None:
         configure_logs(telemetry.log_level, telemetry.log_format, worker=index)
         engines = make_own_engines(config.inference, source.folder)
         # Its callers are workers that know when it stops: they have drained before.
-        place = ModelsPlace(address, admin, unhealthy_s=0.0, drain_s=config.server.drain)
+        place = ModelsPlace(
+            address, admin, unhealthy_s=0.0, drain_s=config.server.drain, is_shared=True
+        )
         await serve(
             engines,
             config.inference,

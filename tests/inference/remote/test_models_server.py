@@ -232,6 +232,21 @@ async def test_calls_are_counted_by_model_and_status(client_of):
     assert SECRET not in text
 
 
+async def test_what_workers_share_leaves_readings_to_be_counted_by_them(client_of):
+    config = InferenceConfig(timeout="30s")
+    place = ModelsPlace("127.0.0.1:0", "127.0.0.1:0", unhealthy_s=0.0, is_shared=True)
+    server = ModelServer(engines_of(Letters(), config), config, place)
+    await server.start()
+    try:
+        await client_of(server.address).infer("abc", "d")
+        async with httpx.AsyncClient() as http:
+            text = (await http.get(f"http://{server.admin_address}/metrics")).text
+    finally:
+        await server.stop()
+    assert 'dragoman_model_texts_total{model="letters"} 2.0' in text
+    assert "dragoman_model_readings_total{" not in text
+
+
 @pytest.mark.skipif(OPENSSL is None, reason="there is no openssl to make certificates")
 @pytest.mark.parametrize("tls", ["plain", "named", "mutual"])
 async def test_it_speaks_tls_where_each_knows_the_other(tmp_path, tls):
