@@ -38,15 +38,15 @@ class Aggregate(Collector):
     """
 
     def __init__(self) -> None:
-        self._latest: dict[int, tuple[int, Families]] = {}
+        self._latest: dict[str, tuple[int, Families]] = {}
         self._ended: Families = {}
         self._own: Families = {}
 
-    def take(self, worker: int, pid: int, text: str) -> None:
+    def take(self, worker: str, pid: int, text: str) -> None:
         """Take what a worker exposes now, in place of what it exposed before.
 
         Args:
-            worker: its number.
+            worker: its name.
             pid: its process; another one than before began to count at zero.
             text: Prometheus' text format.
         """
@@ -60,7 +60,7 @@ class Aggregate(Collector):
                 family.numbers[sample.name, tuple(sample.labels.items())] = sample.value
         self._latest[worker] = pid, families
 
-    def lose(self, worker: int) -> None:
+    def lose(self, worker: str) -> None:
         """Note that a worker's process ended: its counts stay, its gauges go."""
         _, families = self._latest.pop(worker, (0, {}))
         _add(self._ended, (f for f in families.values() if f.type in _SUMMED), None)
@@ -97,7 +97,7 @@ class Aggregate(Collector):
         return generate_latest(registry)
 
 
-def _add(to: Families, families: Iterable[_Family], worker: int | None) -> None:
+def _add(to: Families, families: Iterable[_Family], worker: str | None) -> None:
     for family in families:
         known = to.get(family.name)
         if known is None:

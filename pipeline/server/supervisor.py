@@ -256,12 +256,17 @@ class Supervisor:
             for worker, metrics in zip(asked, found, strict=True):
                 # The others' answers took a while: it may have ended, and its counts been kept.
                 if metrics is not None and worker.pid == metrics[0]:
-                    self._aggregate.take(worker.role.index, *metrics)
+                    self._aggregate.take(self._name(worker.role.index), *metrics)
 
     def _worker_ended(self, index: int) -> None:
-        self._aggregate.lose(index)
+        name = self._name(index)
+        self._aggregate.lose(name)
         if self._state == "serving":
-            self._aggregate.count(catalogue.WORKER_RESTARTS, worker=str(index))
+            self._aggregate.count(catalogue.WORKER_RESTARTS, worker=name)
+
+    def _name(self, index: int) -> str:
+        # The process of the models stands behind the workers, and serves no exchange.
+        return str(index) if index < len(self.workers) else "models"
 
 
 def _told(worker: Worker) -> dict[str, object]:

@@ -139,8 +139,8 @@ def numbers(aggregate):
 
 def test_counters_and_histograms_are_sums_and_gauges_name_their_worker():
     aggregate = Aggregate()
-    aggregate.take(0, 11, text(exchanges=3, streams=2, buckets=(1, 4)))
-    aggregate.take(1, 12, text(exchanges=4, streams=5, buckets=(2, 2)))
+    aggregate.take("0", 11, text(exchanges=3, streams=2, buckets=(1, 4)))
+    aggregate.take("1", 12, text(exchanges=4, streams=5, buckets=(2, 2)))
 
     assert numbers(aggregate) == {
         ("e_total", "chat"): 7,
@@ -156,14 +156,14 @@ def test_counters_and_histograms_are_sums_and_gauges_name_their_worker():
 
 def test_a_worker_that_ended_keeps_its_counts_and_loses_its_gauges():
     aggregate = Aggregate()
-    aggregate.take(0, 11, text(exchanges=3, streams=2, buckets=(1, 4)))
-    aggregate.lose(0)
+    aggregate.take("0", 11, text(exchanges=3, streams=2, buckets=(1, 4)))
+    aggregate.lose("0")
     ended = numbers(aggregate)
     assert ended["e_total", "chat"] == 3
     assert ended["d_seconds_count",] == 4
     assert ("s", "0") not in ended
 
-    aggregate.take(0, 21, text(exchanges=1, streams=1, buckets=(0, 1)))
+    aggregate.take("0", 21, text(exchanges=1, streams=1, buckets=(0, 1)))
     again = numbers(aggregate)
     assert again["e_total", "chat"] == 4
     assert again["d_seconds_bucket", "+Inf"] == 5
@@ -172,7 +172,7 @@ def test_a_worker_that_ended_keeps_its_counts_and_loses_its_gauges():
 
 def test_what_no_worker_counts_stands_beside_what_they_count():
     aggregate = Aggregate()
-    aggregate.take(0, 11, text(exchanges=3))
+    aggregate.take("0", 11, text(exchanges=3))
     aggregate.count(WORKER_RESTARTS, worker="0")
     aggregate.count(WORKER_RESTARTS, worker="0")
     assert numbers(aggregate)[WORKER_RESTARTS.name, "0"] == 2
@@ -191,7 +191,7 @@ def test_a_counter_never_falls_whatever_lives_and_ends(lives):
         count = 0
         for more in counts:
             count += more
-            aggregate.take(worker, pid, text(exchanges=count))
+            aggregate.take(str(worker), pid, text(exchanges=count))
             now = numbers(aggregate)["e_total", "chat"]
             assert now >= seen
             seen = now
@@ -247,7 +247,7 @@ def test_a_gauge_of_the_supervisors_own_stands_once_and_without_a_worker():
 
     aggregate = Aggregate()
     empty = f"# TYPE {CONFIG_LAST_SUCCESSFUL.name} gauge\n"
-    aggregate.take(0, 11, text() + empty)
+    aggregate.take("0", 11, text() + empty)
     aggregate.set(CONFIG_LAST_SUCCESSFUL, value=1)
     aggregate.set(CONFIG_LAST_SUCCESSFUL, value=0)
     aggregate.count(CONFIG_RELOADS, result="refused")
