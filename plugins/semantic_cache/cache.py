@@ -25,10 +25,13 @@ from plugins.semantic_cache.records import (
     Vector,
 )
 from plugins.semantic_cache.replica import Match, Replica
+from plugins.semantic_cache.sameness import SAME, is_same
 from plugins.semantic_cache.verification import Verifier
 
 # Below this two questions have nothing to do with each other, whoever embeds them.
 _LEAST_COSINE = 0.3
+# Changes of a log that are taken in at once: half a millisecond or so.
+_SLICE = 8
 
 
 class SharedIndex(Protocol):
@@ -86,6 +89,7 @@ class Cache:
         self._position = ""
         self._syncing: asyncio.Task[None] | None = None
         self._writing: set[asyncio.Task[None]] = set()
+        self._maintaining = asyncio.Lock()
 
     @property
     def is_shared(self) -> bool:
@@ -210,16 +214,15 @@ class Cache:
     async def keep(self, record: Record) -> None:
         """Keep an entry: at once for this process, within a second for all."""
         meta = record.meta
-        gone = self._replica.insert(self._local(meta), self._now())
-        if meta.id not in gone:
-            try:
-                await self._store.put(record)
-                if self._index is not None and meta.vector is not None:
-                    await self._index.insert(meta.id, meta.partition, meta.vector, meta.expires_s)
-            except StoreUnavailable:
-                metrics.STORE_ERRORS.labels(self._name, "put").inc()
-                self._replica.remove([meta.id])
-        self.discard(id_ for id_ in gone if id_ != meta.id)
+        try:
+            # First: who finds it in between must find its body too.
+            await self._store.put(record)
+            if self._index is not None and meta.vector is not None:
+                await self._index.insert(meta.id, meta.partition, meta.vector, meta.expires_s)
+        except StoreUnavailable:
+            metrics.STORE_ERRORS.labels(self._name, "put").inc()
+            return
+        self.discard(self._replica.insert(self._local(meta), self._now()))
 
     async def drop(self, ids: Iterable[str]) -> None:
         """Forget entries, here at once.
@@ -238,8 +241,8 @@ class Cache:
         Raises:
             StoreUnavailable: the store still has it.
         """
-        known = [entry.id for entry in self._replica.select(self._now())]
-        self._replica.remove(known)
+        known = [entry.id for entry in self._replica.select(self._now())] if self._index else []
+        self._replica.clear()
         await self._store.flush()
         if self._index is not None:
             await self._index.delete(known)
@@ -247,9 +250,8 @@ class Cache:
     def discard(self, ids: Iterable[str]) -> None:
         """Delete what left this process' knowledge from the store too, without waiting."""
         going = list(ids)
-        if going:
-            metrics.EVICTIONS.labels(self._name).inc(len(going))
-            self._begin(self._deleted(going))
+        metrics.EVICTIONS.labels(self._name).inc(len(going))
+        self._forget(going)
 
     def _verified(
         self,
@@ -267,7 +269,9 @@ class Cache:
                 continue
             probability = match.cosine
             differences: tuple[str, ...] = ()
-            if verifier is not None:
+            if is_same(question, body.question):
+                probability = SAME
+            elif verifier is not None:
                 probability = verifier.probability(question, body.question, match.cosine)
                 differences = verifier.disagreements(question, body.question)
             examined.append(Examined(match.entry, match.cosine, probability, differences))
@@ -284,14 +288,18 @@ class Cache:
             await asyncio.sleep(self._config.store_options.poll)
             if self._store.is_shared:
                 await self._catch_up()
-            self.discard(self._replica.expire(self._now()))
-            while (work := self._replica.maintain()) is not None:
-                await asyncio.to_thread(work)
+            self._forget(self._replica.expire(self._now()))
+            await self._maintained()
             entries, size = 0, 0
             for count, bytes_ in self._replica.usage().values():
                 entries, size = entries + count, size + bytes_
             metrics.ENTRIES.labels(self._name).set(entries)
             metrics.BYTES.labels(self._name).set(size)
+
+    async def _maintained(self) -> None:
+        async with self._maintaining:
+            while (work := self._replica.maintain()) is not None:
+                await asyncio.to_thread(work)
 
     async def _catch_up(self) -> None:
         try:
@@ -300,9 +308,14 @@ class Cache:
                 changes, position = await self._store.tail(self._position)
                 if replica is not self._replica:
                     continue  # another embedder was adopted meanwhile: from the beginning
-                told = [self._told(change) for change in changes]
-                self.discard(replica.apply(told, self._now()))
+                for at in range(0, len(changes), _SLICE):
+                    told = [self._told(change) for change in changes[at : at + _SLICE]]
+                    self.discard(replica.apply(told, self._now()))
+                    await asyncio.sleep(0)  # a long log must not hold up the calls
+                if replica is not self._replica:
+                    continue
                 self._position = position
+                await self._maintained()
                 if not changes:
                     return
         except StoreUnavailable:
@@ -333,6 +346,10 @@ class Cache:
             self._config.max_entries, self._config.max_bytes, Policy(self._config.eviction)
         )
         return Replica(dimension=dimension, embedder=self._embedder, limits={}, default=limits)
+
+    def _forget(self, ids: list[str]) -> None:
+        if ids:
+            self._begin(self._deleted(ids))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

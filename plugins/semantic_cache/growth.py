@@ -106,7 +106,7 @@ def _from_rows(index: Grown, rows: SharedRows, partition: bytes) -> Step:
     chain = rows.newest(partition, _SAMPLE_BATCH)
     if not chain:
         return
-    training = Training([rows.read(chain)[1]], list_count(len(chain)), parity=0)
+    training = Training([rows.read(chain)[1]], list_count(len(chain)), None)
     yield from _until_done(training)
     large = index.enlarge(partition, training.result)
     while chain := rows.newest(partition, _BATCH):
@@ -138,7 +138,7 @@ def _from_lists(index: Grown, large: Large) -> Step:
             yield _nothing
     if not parts:
         return
-    training = Training(parts, lists, parity=1 - old.parity)
+    training = Training(parts, lists, old)
     yield from _until_done(training)
     large.current, large.draining = training.result, old
     for number in range(old.lists):
@@ -156,10 +156,10 @@ def _from_lists(index: Grown, large: Large) -> Step:
 class Training:
     """The work of training lists."""
 
-    def __init__(self, parts: list[Vectors], lists: int, parity: int) -> None:
+    def __init__(self, parts: list[Vectors], lists: int, old: InvertedLists | None) -> None:
         self._parts = parts
         self._lists = lists
-        self._parity = parity
+        self._old = old
         self.is_done = False
         self.result: InvertedLists
 
@@ -167,7 +167,7 @@ class Training:
         """Train on a sample, given in parts."""
         sample = np.concatenate(self._parts)
         lists = min(self._lists, len(sample))
-        self.result = InvertedLists.trained(sample, lists, self._parity)
+        self.result = InvertedLists.trained(sample, lists, self._old)
         self.is_done = True
 
 

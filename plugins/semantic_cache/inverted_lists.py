@@ -18,7 +18,8 @@ _PROBES = 16
 _ROUNDS = 8
 _LEAST_ROOM = 8
 _FEW = 1024
-"""Fewer vectors than this tell little of how far components reach: a wider range is kept."""
+_MARGIN = 0.25
+"""Kept on either side of what components reach, as a share of it: more vectors are to come."""
 
 
 def list_count(vectors: int) -> int:
@@ -51,13 +52,13 @@ class InvertedLists:
         """Vectors that came since the centroids were trained."""
 
     @classmethod
-    def trained(cls, sample: Vectors, lists: int, parity: int) -> Self:
+    def trained(cls, sample: Vectors, lists: int, old: Self | None) -> Self:
         """Return empty lists whose centroids are those of a sample; takes a thread for long.
 
         Args:
             sample: (n, d) unit vectors, n at least `lists`.
             lists: how many.
-            parity: see the class.
+            old: that these follow.
         """
         faiss = import_module("faiss")
         # It holds for the calling thread only. More threads make short searches slower, by
@@ -85,10 +86,22 @@ class InvertedLists:
             quantizer, dimension, lists, eight_bits, faiss.METRIC_INNER_PRODUCT, False
         )
         index.sq.rangestat = faiss.ScalarQuantizer.RS_minmax
-        index.sq.rangestat_arg = 1.0 if len(sample) < _FEW else 0.25
-        index.train(sample)
+        index.sq.rangestat_arg = _MARGIN
+        if old is None:
+            index.train(sample)
+        else:
+            # Codes stay as they are. Coding what was coded in another range shifts all cosines the
+            # same way, by up to 0.006 where the two ranges have a simple ratio.
+            faiss.copy_array_to_vector(old.reach, index.sq.trained)
+            index.is_trained = True
         index.nprobe = min(_PROBES, lists)
-        return cls(index, parity)
+        return cls(index, 0 if old is None else 1 - old.parity)
+
+    @property
+    def reach(self) -> Vector:
+        """How far components reach, as the codes take it."""
+        reach: Vector = self._faiss.vector_to_array(self._index.sq.trained)
+        return reach
 
     @property
     def lists(self) -> int:
@@ -154,7 +167,8 @@ class InvertedLists:
     def size_bytes(self) -> int:
         """What it takes of memory."""
         codes = sum(self._capacities) * self._index.sq.code_size
-        return codes + 12 * self.count + self.lists * (4 * self._index.d + 100)
+        held = codes + 12 * self.count + self.lists * (4 * self._index.d + 100)
+        return int(held)
 
     def _reserve(self, list_number: int) -> None:
         """Give a list room for an eighth more codes.

@@ -30,6 +30,7 @@ from plugins.semantic_cache.directives import NOTHING, Directives, parse_directi
 from plugins.semantic_cache.keeping import agrees, record_of
 from plugins.semantic_cache.keys import keys_of
 from plugins.semantic_cache.lookup import Found, Search
+from plugins.semantic_cache.recent import Recent
 from plugins.semantic_cache.savings import count_saved
 from plugins.semantic_cache.visit import Visit
 
@@ -66,6 +67,7 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
         super().__init__(config, name=name)
         self.signals = ("embedding",) if config.semantic.enabled else ()
         self._flights = Flights()
+        self._recent = Recent()
         self._random = random.Random()  # noqa: S311 - jitter and samples, no secrets
         self._now = time.time
         self._cache: Cache = open_cache(config, name, self._now)
@@ -97,7 +99,12 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
         admitted = admission.admission_of(call, "", "shared", self.config.semantic)
         if admitted.bypass or admitted.exact_only:
             return ()
-        return super().wanted_signals(call)
+        # Embedding a question that hits as it stands would take longer than to serve it.
+        return [
+            (text, names)
+            for text, names in super().wanted_signals(call)
+            if text not in self._recent
+        ]
 
     async def on_request(self, exchange: Exchange) -> Decision | None:
         """Serve the call from the cache, or let it through and note what is to be kept."""
@@ -313,6 +320,7 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
             return None
         record = record_of(exchange, visit, answer, outcome, self.config, self._now(), self._random)
         await self._cache.keep(record)
+        self._recent.add(visit.keys.question)
         if visit.shadowed is not None:
             await self._compared(exchange, visit.shadowed, answer, visit)
         return record.meta.id, answer

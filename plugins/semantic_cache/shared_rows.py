@@ -92,7 +92,7 @@ class SharedRows:
 
     def newest(self, partition: bytes, limit: int) -> list[int]:
         """Return at most so many rows of a partition, newest first."""
-        rows = []
+        rows: list[int] = []
         row = self._heads.find(partition)
         while row != _NONE and len(rows) < limit:
             rows.append(row)

@@ -43,8 +43,18 @@ async def test_another_wording_is_answered_from_the_cache():
 
 
 @pytest.mark.parametrize(
+    "asked", ["what is the population of germany", "What is the  population of Germany ? "]
+)
+async def test_case_spaces_and_closing_marks_are_no_other_question(asked):
+    async with host() as cached:
+        await ask(cached, "What is the population of Germany?")
+        assert said(await ask(cached, asked)) == "HIT; kind=semantic"
+
+
+@pytest.mark.parametrize(
     ("stored", "asked"),
     [
+        ("What does `Foo` do?", "What does `foo` do?"),
         ("What is 6 * 7?", "What is 6 * 8?"),
         ("Turn on the lights in the kitchen.", "Turn off the lights in the kitchen."),
         ("Is it safe to take aspirin daily?", "Is it not safe to take aspirin daily?"),

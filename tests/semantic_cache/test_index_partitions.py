@@ -252,6 +252,20 @@ def test_a_large_partition_is_searched_as_well_as_exactly():
     assert np.mean(nearest == found) >= 0.98
 
 
+def test_cosines_do_not_shift_as_a_partition_grows():
+    rng = np.random.default_rng(6)
+    vectors = _unit(rng, 5_000, 64)
+    index = PartitionedIndex(64)
+    for key, vector in enumerate(vectors):
+        index.add(key, _LARGE, vector)
+        if key % 500 == 0:
+            _settle(index)
+    _settle(index)
+    found = [index.search(_LARGE, vector, 1)[0].cosine for vector in vectors[:500]]
+    assert abs(np.mean(found) - 1) < 0.0005
+    assert np.std(found) < 0.003
+
+
 def test_an_embedder_with_one_large_component_is_searched_as_well():
     rng = np.random.default_rng(4)
     vectors = _unit(rng, 300)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugins.semantic_cache.verifying.adaptive import AdaptiveBound
+from plugins.semantic_cache.verifying.adaptive import AdaptiveBound, starting_threshold
 from plugins.semantic_cache.verifying.calibration import (
     Calibration,
     LabelledPair,
@@ -19,4 +19,5 @@ __all__ = [
     "Point",
     "calibrate",
     "load_verifier",
+    "starting_threshold",
 ]

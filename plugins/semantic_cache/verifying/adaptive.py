@@ -7,14 +7,30 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
+from plugins.semantic_cache.verification import Verifier
 from plugins.semantic_cache.verifying.intervals import certified
 
 # Probabilities are counted in steps of a quarter in log-odds: those of .50 and .51 in one, those of
 # .995 and .999 in six.
 EDGES = tuple(1 / (1 + exp(-step / 4)) for step in range(-8, 41))
+_CAUTION = 0.7
 # A threshold so little above a wrong answer keeps just that one out.
 _ABOVE = 1e-9
 _MOST_CLEAN = 1 << 20
+
+
+def starting_threshold(verifier: Verifier, max_error: float) -> float:
+    """Return where an adaptive bound begins: at seven tenths of the budget, where there is such.
+
+    Few labels cannot tell a rate just under the budget from one just over it; begun at the budget
+    itself, chance alone takes the realised error over it in every second order.
+
+    Args:
+        verifier: of the embedder.
+        max_error: the budget, wrong hits over hits.
+    """
+    cautious = verifier.threshold(_CAUTION * max_error)
+    return cautious if cautious <= 1 else verifier.threshold(max_error)
 
 
 class AdaptiveBound:
@@ -32,7 +48,7 @@ class AdaptiveBound:
 
     Args:
         max_error: the budget, wrong hits over hits, 0 < max_error < 1.
-        calibrated: the verifier's threshold of that budget; over 1 where it has none.
+        calibrated: where it begins (`starting_threshold`); over 1 where the verifier has none.
         confidence: that a threshold below the calibrated one, or one that labels have spoken
             against, is within the budget.
     """
