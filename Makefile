@@ -89,6 +89,7 @@ bench-page: $(VENV)/.dev
 eval: $(VENV)/.dev
 	$(BIN)/python -m models.evaluation
 	$(BIN)/python -m models.cache_stream
+	$(BIN)/python -m models.cache_verifier.evaluation
 	$(BIN)/python -m models.routing --only-measure
 
 # Makes every model again, from that material and fixed seeds: an hour on two cores.

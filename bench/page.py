@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import inference, ladder, peers, plots, soak
+from bench import cache_hits, cache_index, inference, ladder, peers, plots, soak
 from bench.ladder import FLOOR_BUSY, SIZES
 from bench.peer_installs import LITELLM_VERSION, PORTKEY_VERSION
 from bench.plots import GATEWAYS, RUNGS, Rows
@@ -65,7 +65,7 @@ _GOALS = {
     "soak.failed": "failed",
     "soak.rate": "rate",
     "soak.rss": "memory of the host at the end",
-} | inference.TITLES
+} | {**inference.TITLES, **cache_hits.TITLES}
 
 
 class NotMeasured(LookupError):
@@ -186,6 +186,8 @@ def tables(rows: Rows) -> dict[str, Callable[[], str]]:
         "soak": lambda: group_table(rows, "soak."),
         "rolling": lambda: group_table(rows, "rolling."),
         "inference": lambda: group_table(rows, f"{inference.NAME}."),
+        "cache-hits": lambda: group_table(rows, f"{cache_hits.NAME}."),
+        "cache-index": lambda: group_table(rows, f"{cache_index.NAME}."),
     }
 
 

@@ -10,6 +10,7 @@ STEPS = (
     ("models.export", "the small tier's int8 trunk"),
     ("models.routing", "the complexity heads"),
     ("models.guard", "the guard and domain heads, calibration and manifests"),
+    ("models.cache_verifier", "the semantic cache's verifier"),
 )
 
 

@@ -77,5 +77,7 @@ def named(cache: Path) -> dict[str, Callable[[], Embedder]]:
 def _embeddings(model: Model, texts: Sequence[str]) -> Vectors:
     prepared = model.prepare(texts, {EMBEDDING})
     windows = [window for one in prepared for window in one.windows]
-    # Every utterance of the stream is one window.
-    return model.forward(windows, {EMBEDDING})[EMBEDDING]
+    rows = model.forward(windows, {EMBEDDING})[EMBEDDING]
+    # A text of several windows has their mean; hardly any question has.
+    ends = np.cumsum([len(one.windows) for one in prepared])[:-1]
+    return np.stack([part.mean(0) for part in np.split(rows, ends)])

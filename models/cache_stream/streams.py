@@ -107,3 +107,9 @@ def clinc_streams(data: Path) -> tuple[list[Stream], list[Stream]]:
         [stream(calibration, LENGTH, seed) for seed in SEEDS],
         [stream(test, LENGTH, seed) for seed in SEEDS],
     )
+
+
+def full_streams(data: Path) -> list[Stream]:
+    """Return streams of all of CLINC150, one a seed: denser, nothing is left to calibrate on."""
+    utterances = read_clinc(data)
+    return [stream(utterances, LENGTH, seed) for seed in SEEDS]

@@ -46,14 +46,14 @@ def test_a_looser_budget_never_has_a_stricter_threshold(tier):
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_nearer_pair_is_not_less_likely_by_much(tier):
+def test_a_nearer_pair_is_never_less_likely(tier):
     verifier = load_verifier(tier)
     far, near = (
         verifier.probability("what is my balance", "how much money do i have", cosine)
         for cosine in (0.3, 0.9)
     )
 
-    assert near > far
+    assert near >= far
 
 
 def test_a_fingerprint_names_its_tier():
