@@ -6,6 +6,9 @@ from collections import OrderedDict, deque
 
 from plugins.semantic_cache.verifying.adaptive import AdaptiveBound
 
+NEVER = 2.0
+"""The threshold that no probability reaches."""
+
 _MOST_PARTITIONS = 10_000
 _MOST_SERVED = 100_000
 _MOST_LABELS = 100_000
@@ -22,7 +25,7 @@ class Bounds:
 
     def __init__(self, max_error: float) -> None:
         self._max_error = max_error
-        self._calibrated = 2.0
+        self._calibrated = NEVER
         self._bounds: OrderedDict[bytes, AdaptiveBound] = OrderedDict()
         self._served: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self.labels: deque[tuple[float, bool]] = deque(maxlen=_MOST_LABELS)

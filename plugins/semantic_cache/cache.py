@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from plugins.semantic_cache import metrics
-from plugins.semantic_cache.bounds import Bounds
+from plugins.semantic_cache.bounds import NEVER, Bounds
 from plugins.semantic_cache.config import SemanticCacheConfig
 from plugins.semantic_cache.entries import Entry
 from plugins.semantic_cache.eviction import Limits, Policy
@@ -27,6 +27,7 @@ from plugins.semantic_cache.records import (
 from plugins.semantic_cache.replica import Match, Replica
 from plugins.semantic_cache.sameness import SAME, is_same
 from plugins.semantic_cache.verification import Verifier
+from plugins.semantic_cache.verifying import starting_threshold
 
 # Below this two questions have nothing to do with each other, whoever embeds them.
 _LEAST_COSINE = 0.3
@@ -141,7 +142,9 @@ class Cache:
         self._embedder = embedder
         self._verifier = self._verifier_of(embedder)
         budget = self._config.semantic.max_error
-        self.bounds.calibrate(self._verifier.threshold(budget) if self._verifier else 2.0)
+        self.bounds.calibrate(
+            starting_threshold(self._verifier, budget) if self._verifier else NEVER
+        )
         self._replica = self._new_replica(len(vector))
         self._position = ""
         before, self._index = self._index, None
@@ -280,8 +283,8 @@ class Cache:
         if best is None:
             return Search(None, "gone")
         if best.probability < threshold:
-            return Search(None, "unverified", tuple(examined), threshold)
-        return Search(best, "", tuple(examined), threshold)
+            return Search(None, "unverified", tuple(examined), threshold, best)
+        return Search(best, "", tuple(examined), threshold, best)
 
     async def _follow(self) -> None:
         while True:

@@ -87,7 +87,8 @@ class Semantic(PluginConfig):
         ge=0,
         le=1,
         description="The share of semantic hits that go to the provider all the same, so that "
-        "its answer shows whether the hit was right; the client gets the provider's.",
+        "its answer shows whether the hit was right; the client gets the provider's. Of near "
+        "misses the same share is compared.",
     )
     calibration: str | None = Field(
         None,

@@ -55,9 +55,11 @@ class Search:
         reason: why none does, in a fixed word.
         examined: the near ones, nearest first.
         threshold: the probability that was asked for.
+        best: the most probable of the near ones, whether it answers or not.
     """
 
     found: Found | None
     reason: str = ""
     examined: tuple[Examined, ...] = field(default=())
     threshold: float = 1.0
+    best: Found | None = None

@@ -233,13 +233,16 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
         search = await self._cache.near(visit.keys.partition, vector, question)
         self._observe(search)
         found = search.found
+        is_sample = self._random.random() < semantic.shadow_share
         if found is None:
+            # A near miss costs nothing to learn from: the provider answers it anyway.
+            visit.compared = search.best if is_sample else None
             return None, search.reason
         if not self._servable(found, asked, is_refreshed=False):
             return None, "max_age"
         self._cache.bounds.note_served(found.entry.id, visit.keys.partition, found.probability)
-        if self._random.random() < semantic.shadow_share:
-            visit.shadowed = found
+        if is_sample:
+            visit.compared, visit.is_shadowed = found, True
             return None, "shadow"
         decision = self._served(exchange, found, "HIT")
         return decision, "" if decision is not None else "gone"
@@ -321,18 +324,18 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
         record = record_of(exchange, visit, answer, outcome, self.config, self._now(), self._random)
         await self._cache.keep(record)
         self._recent.add(visit.keys.question)
-        if visit.shadowed is not None:
-            await self._compared(exchange, visit.shadowed, answer, visit)
+        if visit.compared is not None:
+            await self._compare(exchange, visit, visit.compared, answer)
         return record.meta.id, answer
 
-    async def _compared(
-        self, exchange: Exchange, shadowed: Found, answer: Answer, visit: Visit
+    async def _compare(
+        self, exchange: Exchange, visit: Visit, found: Found, answer: Answer
     ) -> None:
-        stored = serving.stored_answer(shadowed.body, answer.dialect)
-        if stored is None:
-            return
-        agreed = await agrees(stored, answer, exchange.signals)
+        stored = serving.stored_answer(found.body, answer.dialect)
+        agreed = await agrees(stored, answer, exchange.signals) if stored is not None else None
         if agreed is None:
             return
-        metrics.SHADOW_CHECKS.labels(self.name, "agreed" if agreed else "differed").inc()
-        self._cache.bounds.judge(visit.keys.partition, shadowed.probability, correct=agreed)
+        if visit.is_shadowed:
+            result = "agreed" if agreed else "differed"
+            metrics.SHADOW_CHECKS.labels(self.name, result).inc()
+        self._cache.bounds.judge(visit.keys.partition, found.probability, correct=agreed)

@@ -25,7 +25,8 @@ class Visit:
         vector: embedding of its question; None where only the same call may hit.
         embedder: fingerprint of what made that.
         flight: the one that it leads.
-        shadowed: the hit that it was not given, so that the provider's answer can be compared.
+        compared: an entry whose answer is compared with the provider's.
+        is_shadowed: whether that one would have been served.
         answer: as it came whole.
         events: as it came streamed; None once it is over the limit.
     """
@@ -36,7 +37,8 @@ class Visit:
     vector: Vector | None = None
     embedder: str = ""
     flight: Flight | None = None
-    shadowed: Found | None = None
+    compared: Found | None = None
+    is_shadowed: bool = False
     answer: Answer | None = None
     events: list[Event] | None = field(default_factory=list)
     event_bytes: int = 0
