@@ -61,6 +61,6 @@ class Following:
 def _resources(config: Config, source: Source) -> Resources:
     runtime = compile_config(config, source)
     try:
-        return resources(config, runtime.plans)
+        return resources(runtime.config, runtime.plans)
     finally:
         runtime.pool.shutdown(wait=False)

@@ -80,6 +80,7 @@ async def _run(path: Path | None, beside: list[Callable[[], object]]) -> None:
             config, source, has_demo = await _embedded(stack, directory)
         configure_logs(config.telemetry.log_level, config.telemetry.log_format)
         runtime = compile_config(config, source)
+        config = runtime.config  # with the URLs that providers know
         console = Console(highlight=False)
         watched = directory / "envoy.d"
         published = Published(watched, resources(config, runtime.plans))

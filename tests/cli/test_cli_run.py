@@ -19,8 +19,8 @@ routes: [{name: none}]
 
 @pytest.fixture
 def run(tmp_path):
-    async def start(envoy):
-        (tmp_path / "dragoman.yaml").write_text(CONFIG)
+    async def start(envoy, config=CONFIG):
+        (tmp_path / "dragoman.yaml").write_text(config)
         (tmp_path / "temporary").mkdir()
         script = tmp_path / "envoy"
         script.write_text(f"#!/bin/sh\n{envoy}\n")
@@ -103,3 +103,17 @@ async def test_an_envoy_that_ends_is_a_failure(run, tmp_path):
     assert process.returncode == 1
     assert b"Envoy ended with status 3" in errors
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+async def test_a_provider_that_knows_its_url_needs_none_in_the_config(run, tmp_path):
+    backend = "backends: {first: {provider: openai, api_key: k}}\n"
+    process = await run(
+        "printf '%s' \"$*\" > said.new; mv said.new said; exec sleep 60",
+        CONFIG.replace("{name: none}", "{name: chat, backends: [first]}") + backend,
+    )
+    while not (tmp_path / "said").exists():
+        assert process.returncode is None, await process.stderr.read()
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0
