@@ -19,6 +19,8 @@ from models.cache_verifier.wordtable import learn, start_table
 from models.data.files import data_folder
 from models.tiny.building import CACHE
 from plugins.semantic_cache.verifying.features import NAMES
+from plugins.semantic_cache.verifying.loading import KINDS
+from plugins.semantic_cache.verifying.trees import Trees
 
 FOLDER = Path(__file__).parent
 TIERS = ("small", "tiny")
@@ -67,23 +69,13 @@ def build(cache: Path, folder: Path = FOLDER) -> None:
 
 
 def _write(folder: Path, tier: str, made: Calibrated) -> dict[str, object]:
-    trees = made.trees
     file = f"{tier}.npz"
-    _save(
-        folder / file,
-        {
-            "features": trees.features.astype(np.uint8),
-            "thresholds": trees.thresholds,
-            "children": trees.children.astype(np.uint16),
-            "values": trees.values.astype(np.float32),
-            "roots": trees.roots.astype(np.uint16),
-        },
-    )
+    kinds = dict(zip(KINDS, (made.alike, made.differing), strict=True))
+    _save(folder / file, {k: v for kind, trees in kinds.items() for k, v in _arrays(kind, trees)})
     return {
         "file": file,
         "features": list(NAMES),
-        "depth": trees.depth,
-        "start": trees.start,
+        **{kind: {"depth": trees.depth, "start": trees.start} for kind, trees in kinds.items()},
         "scale": made.scale,
         "bias": made.bias,
         "thresholds": [[budget, round(threshold, 6)] for budget, threshold in made.thresholds],
@@ -92,6 +84,16 @@ def _write(folder: Path, tier: str, made: Calibrated) -> dict[str, object]:
             for point in made.points
         ],
     }
+
+
+def _arrays(kind: str, trees: Trees) -> list[tuple[str, Any]]:
+    return [
+        (f"{kind}_features", trees.features.astype(np.uint8)),
+        (f"{kind}_thresholds", trees.thresholds),
+        (f"{kind}_children", trees.children.astype(np.uint16)),
+        (f"{kind}_values", trees.values.astype(np.float32)),
+        (f"{kind}_roots", trees.roots.astype(np.uint16)),
+    ]
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from models.cache_verifier.sources import Pair
 from models.cache_verifier.training import sigmoid
 from plugins.semantic_cache.verifying import AdaptiveBound
 from plugins.semantic_cache.verifying.calibration import UNSUPPORTED, curve, lowest_within
-from plugins.semantic_cache.verifying.trained import TrainedVerifier
+from plugins.semantic_cache.verifying.trained import TrainedVerifier, combined
 
 Floats = NDArray[np.float64]
 Labelled = list[tuple[float, bool]]
@@ -83,7 +83,9 @@ class Scorer:
 
     def chances(self, pairs: Iterable[tuple[str, str, float]]) -> Floats:
         """Return the probabilities of (asked, stored, cosine)."""
-        odds = scores(self._verifier.trees, self._comparing.features(pairs))
+        rows = self._comparing.features(pairs)
+        verifier = self._verifier
+        odds = combined(scores(verifier.alike, rows), scores(verifier.differing, rows))
         return sigmoid(self._verifier.scale * odds + self._verifier.bias)
 
     def judge(self, pairs: Sequence[Pair], vectors: dict[str, NDArray[np.float32]]) -> Judged:

@@ -15,6 +15,7 @@ from models.cache_verifier.scoring import Comparing
 from models.cache_verifier.sources import Pair
 from plugins.semantic_cache.verifying.calibration import Point, lowest_within
 from plugins.semantic_cache.verifying.table import WordTable
+from plugins.semantic_cache.verifying.trained import combined
 from plugins.semantic_cache.verifying.trees import Trees
 
 Vectors = NDArray[np.float32]
@@ -52,13 +53,15 @@ class Calibrated:
     """Trees and what makes their log-odds probabilities.
 
     Args:
-        trees: over all folds.
-        scale, bias: of the log-odds.
+        alike: trees over all folds.
+        differing: trees over all folds and the other pairs.
+        scale, bias: of the combined log-odds.
         thresholds: (budget, threshold).
         points: of the calibration curve.
     """
 
-    trees: Trees
+    alike: Trees
+    differing: Trees
     scale: float
     bias: float
     thresholds: tuple[tuple[float, float], ...]
@@ -82,18 +85,18 @@ def train(
     rows, labels = zip(*(_lookups(fold, vectors) for fold in folds), strict=True)
     more, serves = _others(others, last, vectors)
     crossed = [_fit(rows[1 - at], labels[1 - at], more, serves) for at in range(len(folds))]
-    held = [scores(trees, part) for trees, part in zip(crossed, rows, strict=True)]
+    held = [_scores(trees, part) for trees, part in zip(crossed, rows, strict=True)]
     scale, bias = platt(np.concatenate(held), np.concatenate(labels))
     streams = []
     for fold, trees in zip(folds, crossed, strict=True):
         for seed in _SEEDS:
             found = clinc_candidates(fold.utterances, seed, vectors)
-            odds = scores(trees, fold.comparing.features(found.pairs()))
+            odds = _scores(trees, fold.comparing.features(found.pairs()))
             streams.append((found, sigmoid(scale * odds + bias)))
     points = calibration_points(streams)
     thresholds = tuple((budget, lowest_within_each(points, budget)) for budget in BUDGETS)
-    trees = _fit(np.concatenate(rows), np.concatenate(labels), more, serves)
-    return Calibrated(trees, scale, bias, thresholds, points)
+    alike, differing = _fit(np.concatenate(rows), np.concatenate(labels), more, serves)
+    return Calibrated(alike, differing, scale, bias, thresholds, points)
 
 
 def clinc_candidates(
@@ -158,9 +161,16 @@ def sigmoid(odds: Floats) -> Floats:
 
 def _fit(
     rows: Vectors, labels: NDArray[np.bool_], more: Vectors, serves: NDArray[np.bool_]
-) -> Trees:
-    weights = np.concatenate([np.ones(len(rows)), np.full(len(more), _OTHERS_WEIGHT)])
-    return fit(np.concatenate([rows, more]), np.concatenate([labels, serves]), weights)
+) -> tuple[Trees, Trees]:
+    ones = np.ones(len(rows))
+    weights = np.concatenate([ones, np.full(len(more), _OTHERS_WEIGHT)])
+    every = np.concatenate([rows, more]), np.concatenate([labels, serves])
+    return fit(rows, labels, ones), fit(*every, weights)
+
+
+def _scores(trees: tuple[Trees, Trees], rows: Vectors) -> Floats:
+    alike, differing = (scores(one, rows) for one in trees)
+    return combined(alike, differing)
 
 
 def _lookups(fold: Fold, vectors: Embedded) -> tuple[Vectors, NDArray[np.bool_]]:

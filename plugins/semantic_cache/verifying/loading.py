@@ -18,6 +18,8 @@ from plugins.semantic_cache.verifying.trained import TrainedVerifier
 from plugins.semantic_cache.verifying.trees import Trees
 
 MANIFEST = "manifest.json"
+KINDS = ("alike", "differing")
+"""The trees of a verifier, see `TrainedVerifier`."""
 
 
 class BrokenVerifier(Exception):
@@ -50,17 +52,22 @@ def _load(tier: str) -> Verifier:
     table = WordTable(
         {word: at for at, word in enumerate(names)}, rows, words["rarities"].astype(np.float32)
     )
-    trees = Trees(
-        features=weights["features"].astype(np.intp),
-        thresholds=weights["thresholds"],
-        children=weights["children"].astype(np.intp),
-        values=weights["values"].astype(np.float64),
-        roots=weights["roots"].astype(np.intp),
-        depth=int(entry["depth"]),
-        start=float(entry["start"]),
-    )
+    alike, differing = (_trees(weights, kind, entry[kind]) for kind in KINDS)
     thresholds = tuple((float(budget), float(t)) for budget, t in entry["thresholds"])
-    return TrainedVerifier(table, trees, entry["scale"], entry["bias"], thresholds)
+    scale, bias = float(entry["scale"]), float(entry["bias"])
+    return TrainedVerifier(table, alike, differing, scale, bias, thresholds)
+
+
+def _trees(weights: dict[str, Any], kind: str, said: dict[str, Any]) -> Trees:
+    return Trees(
+        features=weights[f"{kind}_features"].astype(np.intp),
+        thresholds=weights[f"{kind}_thresholds"],
+        children=weights[f"{kind}_children"].astype(np.intp),
+        values=weights[f"{kind}_values"].astype(np.float64),
+        roots=weights[f"{kind}_roots"].astype(np.intp),
+        depth=int(said["depth"]),
+        start=float(said["start"]),
+    )
 
 
 @cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugins.semantic_cache.verification import Verifier
 from plugins.semantic_cache.verifying.calibration import between
@@ -14,6 +16,26 @@ from plugins.semantic_cache.verifying.table import Looked, Lookup, WordTable
 from plugins.semantic_cache.verifying.trees import Trees, logistic
 
 _KEPT = 32
+# Log-odds from which on no difference is held against a pair, and what each unit below costs:
+# chosen on lookups and pairs that the trees have not seen.
+_SURE = 2.5
+_COST = 6.0
+Score = TypeVar("Score", float, NDArray[np.float64])
+
+
+def combined(alike: Score, differing: Score) -> Score:
+    """Return the log-odds of a pair, before calibration.
+
+    What makes the surest lookups of a running cache is not what tells minimal pairs apart: trees
+    that learn both from one sample put the surest lookups in the wrong order. So the first rank,
+    and the second hold back.
+
+    Args:
+        alike: log-odds of trees that have seen lookups alone.
+        differing: of trees that have seen minimal pairs as well.
+    """
+    over = differing - _SURE
+    return alike + _COST * (over - abs(over)) / 2  # what is over costs nothing
 
 
 class TrainedVerifier:
@@ -21,21 +43,24 @@ class TrainedVerifier:
 
     Args:
         table: of learned words.
-        trees: over the features.
-        scale, bias: from the trees' log-odds to calibrated ones.
+        alike: trees over the features that have seen lookups alone.
+        differing: trees that have seen minimal pairs as well.
+        scale, bias: from the combined log-odds to calibrated ones.
         thresholds: (budget, threshold) by rising budget.
     """
 
     def __init__(
         self,
         table: WordTable,
-        trees: Trees,
+        alike: Trees,
+        differing: Trees,
         scale: float,
         bias: float,
         thresholds: tuple[tuple[float, float], ...],
     ) -> None:
         self.table = table
-        self.trees = trees
+        self.alike = alike
+        self.differing = differing
         self.scale = scale
         self.bias = bias
         self._lookup = Lookup(table)
@@ -48,7 +73,8 @@ class TrainedVerifier:
         a, left = self._read(asked)
         b, right = self._read(stored)
         row = np.array(pair_features(a, b, cosine, left, right), np.float32)
-        return logistic(self.scale * self.trees.score(row) + self.bias)
+        odds = combined(self.alike.score(row), self.differing.score(row))
+        return logistic(self.scale * odds + self.bias)
 
     def disagreements(self, asked: str, stored: str) -> tuple[str, ...]:
         """Name what differs, in fixed words; nothing where only the wording does."""
