@@ -263,28 +263,40 @@ class Cache:
         matches: Sequence[Match],
         bodies: Sequence[Body | None],
     ) -> Search:
-        verifier = self._verifier
-        threshold = self.bounds.threshold(partition) if verifier is not None else 0.0
-        best: Found | None = None
-        examined = []
-        for match, body in zip(matches, bodies, strict=True):
-            if body is None:
-                continue
-            probability = match.cosine
-            differences: tuple[str, ...] = ()
-            if is_same(question, body.question):
-                probability = SAME
-            elif verifier is not None:
-                probability = verifier.probability(question, body.question, match.cosine)
-                differences = verifier.disagreements(question, body.question)
-            examined.append(Examined(match.entry, match.cosine, probability, differences))
-            if best is None or probability > best.probability:
-                best = Found(match.entry, body, "semantic", match.cosine, probability)
-        if best is None:
+        threshold = self.bounds.threshold(partition) if self._verifier is not None else 0.0
+        near = [
+            Found(match.entry, body, "semantic", match.cosine, self._chance(question, match, body))
+            for match, body in zip(matches, bodies, strict=True)
+            if body is not None
+        ]
+        if not near:
             return Search(None, "gone")
-        if best.probability < threshold:
-            return Search(None, "unverified", tuple(examined), threshold, best)
-        return Search(best, "", tuple(examined), threshold, best)
+        best = max(near, key=lambda found: found.probability)
+        is_hit = best.probability >= threshold
+        # Who is served has no time for what differs; who is not waits for the provider anyway.
+        examined = tuple(
+            Examined(
+                found.entry,
+                found.cosine,
+                found.probability,
+                () if is_hit else self._differences(question, found.body),
+            )
+            for found in near
+        )
+        found = best if is_hit else None
+        return Search(found, "" if is_hit else "unverified", examined, threshold, best)
+
+    def _chance(self, question: str, match: Match, body: Body) -> float:
+        if is_same(question, body.question):
+            return SAME
+        if self._verifier is None:
+            return match.cosine
+        return self._verifier.probability(question, body.question, match.cosine)
+
+    def _differences(self, question: str, body: Body) -> tuple[str, ...]:
+        if self._verifier is None:
+            return ()
+        return self._verifier.disagreements(question, body.question)
 
     async def _follow(self) -> None:
         while True:
