@@ -227,9 +227,12 @@ class SemanticCache(Plugin[SemanticCacheConfig]):
         if exchange.signals.unread:
             # What was not read may be what differs.
             return None, "truncated"
-        visit.embedder = exchange.signals.fingerprint("embedding")
-        visit.vector = vector
-        await self._cache.adopt(visit.embedder, vector)
+        embedder = exchange.signals.fingerprint("embedding")
+        if not embedder:
+            # Vectors that cannot be told from those of another model are of no use later.
+            return None, "unnamed_model"
+        visit.embedder, visit.vector = embedder, vector
+        await self._cache.adopt(embedder, vector)
         search = await self._cache.near(visit.keys.partition, vector, question)
         self._observe(search)
         found = search.found

@@ -3,8 +3,10 @@
 import asyncio
 import time
 
+import numpy as np
 import pytest
 
+from pipeline.api import Plugin
 from pipeline.testing.host import Host
 from pipeline.testing.messages import call_message
 from plugins.semantic_cache import metrics
@@ -121,6 +123,23 @@ async def test_a_question_that_no_model_read_whole_hits_by_the_whole_call_alone(
         assert said(await ask(cached, long + "one")) == "MISS; reason=truncated"
         assert said(await ask(cached, long + "two")) == "MISS; reason=truncated"
         assert said(await ask(cached, long + "two")) == "HIT; kind=exact"
+
+
+class Unnamed(Plugin):
+    """Brings an embedding of its own, of which nobody knows what it is."""
+
+    def register_signals(self, register):
+        async def embedding(text):
+            return np.eye(8, dtype=np.float32)[len(text) % 8]
+
+        register("embedding", embedding)
+
+
+async def test_an_embedding_that_nobody_names_is_not_searched_with():
+    async with Host.of("semantic_cache", before=[Unnamed]) as cached:
+        await ask(cached, STORED)
+        assert said(await ask(cached, REWORDED)) == "MISS; reason=unnamed_model"
+        assert said(await ask(cached, STORED)) == "HIT; kind=exact"
 
 
 async def test_a_threshold_of_the_cosine_holds_beside_the_budget():
